@@ -41,7 +41,8 @@ type Kind struct {
 	// Validate checks all but ObjectMeta, which the write path checks.
 	Validate func(obj runtime.Object) field.ErrorList
 	// ValidateUpdate is called after Validate with both.
-	ValidateUpdate       func(obj, old runtime.Object) field.ErrorList
+	ValidateUpdate func(obj, old runtime.Object) field.ErrorList
+	// ValidateStatusUpdate is called alone, without Validate.
 	ValidateStatusUpdate func(obj, old runtime.Object) field.ErrorList
 
 	// Unserved lists fields that are set and that this server can't honour:
@@ -51,9 +52,16 @@ type Kind struct {
 	// Warnings for what is allowed but likely wrong.
 	Warnings func(obj, old runtime.Object) []string
 
+	// Claims are the names that an object as it is stored holds in the store.
+	// Those of the old object that the new one lacks are to be freed.
+	Claims func(obj runtime.Object) []string
 	// Allocate fills fields with values unique in the store (a service address,
 	// a node port, a node's pod range), choosing them through the allocator, and
-	// returns the claims which the object holds afterwards.
+	// returns the claims which the object holds afterwards. It is called after
+	// Validate and ValidateUpdate, with old nil on create. When the write then
+	// finds a claim taken, it is called anew with the object as it was before:
+	// what the client asked for is told from what was chosen by being there. Its
+	// errors are *apierrors.StatusError.
 	Allocate func(ctx context.Context, a Allocator, obj, old runtime.Object) (claims []string, err error)
 
 	// Fields for field selectors, beyond metadata.name and metadata.namespace.
