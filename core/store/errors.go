@@ -15,6 +15,17 @@ var (
 	// ErrSlow ends a watch whose reader fell behind the window of recent
 	// events. The reader may watch again from its last revision.
 	ErrSlow = errors.New("watcher is too slow: it fell behind the window of recent events")
+	// ErrInvalid is wrapped by the error of a request that no store can serve,
+	// such as a write without a key.
+	ErrInvalid = errors.New("invalid request")
+	// ErrNoSpace is wrapped by the error of a write that was refused because
+	// the disk is full. Nothing changed; writes succeed again once there is
+	// space, and reads and watches are served all the time.
+	ErrNoSpace = errors.New("no space left for writes")
+	// ErrFailed is wrapped by the error of every write after the disk failed
+	// one: the store can't tell what is on disk before it is opened again.
+	// Reads and watches are still served.
+	ErrFailed = errors.New("store failed and takes no writes until it is opened again")
 	// ErrUnknownOutcome is wrapped by the error of a write whose caller stopped
 	// waiting: the change may or may not be made.
 	ErrUnknownOutcome = errors.New("outcome of the write is unknown")

@@ -14,8 +14,9 @@ type Watcher struct {
 	prefix    string
 	bookmarks bool
 	events    chan []*store.Event
-	quit      chan struct{} // closed when the watch is to end
-	release   func() bool
+	ctx       context.Context // ends with the watch
+	cancel    context.CancelFunc
+	release   func() bool // lets go of the caller's context
 
 	errMu sync.Mutex
 	err   error
@@ -23,7 +24,10 @@ type Watcher struct {
 	// Below: guarded by window.mu.
 
 	// cursor is the revision up to which the watch was served.
-	cursor   uint64
+	cursor uint64
+	// bookmarkDue, when not 0, is the revision at which the first bookmark is due.
+	bookmarkDue uint64
+
 	inWindow bool // the cursor was within the ring once
 	isLive   bool
 	isEnded  bool
@@ -38,16 +42,20 @@ func (w *Window) Watch(ctx context.Context, req store.WatchRequest, now uint64) 
 		prefix:    req.Prefix,
 		bookmarks: req.Bookmarks,
 		events:    make(chan []*store.Event, 1),
-		quit:      make(chan struct{}),
 		cursor:    req.After,
+	}
+	x.ctx, x.cancel = context.WithCancel(context.Background())
+	if req.Bookmarks {
+		x.bookmarkDue = max(now, req.After, 1)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended != nil {
+		x.cancel()
 		return nil, w.ended
 	}
 	w.count++
-	x.startPumpLocked(now)
+	x.startPumpLocked()
 	x.release = context.AfterFunc(ctx, x.Stop)
 	return x, nil
 }
@@ -79,7 +87,7 @@ func (x *Watcher) endLocked(err error) {
 	if x.release != nil {
 		x.release()
 	}
-	close(x.quit)
+	x.cancel()
 	x.window.count--
 	if err == store.ErrSlow {
 		x.window.slow++
@@ -105,6 +113,7 @@ func (x *Watcher) joinLiveLocked() {
 
 func (x *Watcher) leaveLiveLocked() {
 	x.isLive = false
+	delete(x.window.due, x)
 	prefixes := x.window.live[len(x.prefix)]
 	delete(prefixes[x.prefix], x)
 	if len(prefixes[x.prefix]) == 0 {
@@ -134,31 +143,126 @@ func (x *Watcher) offerLocked(batch []*store.Event, from uint64, now time.Time) 
 	}
 }
 
+// bookmarkLocked hands a live watch a bookmark, unless its reader has not taken
+// the last batch yet.
+func (x *Watcher) bookmarkLocked(now time.Time) bool {
+	rev := max(x.cursor, x.window.dispatched)
+	select {
+	case x.events <- []*store.Event{{Type: store.EventBookmark, Revision: rev}}:
+		x.served = now
+		return true
+	default:
+		return false
+	}
+}
+
 func (x *Watcher) pumpLocked() {
 	x.leaveLiveLocked()
-	x.startPumpLocked(0)
+	x.startPumpLocked()
 }
 
-func (x *Watcher) startPumpLocked(bookmarkAt uint64) {
+func (x *Watcher) startPumpLocked() {
 	x.window.pumping[x] = struct{}{}
 	x.window.pumps.Add(1)
-	go x.pump(x.cursor, bookmarkAt)
+	go x.pump(x.cursor, x.bookmarkDue)
 }
 
-// pump serves the watch until it is live or ended. bookmarkAt, when not 0 and
-// the watch wants bookmarks, is the revision at which the first one is due.
-func (x *Watcher) pump(cursor, bookmarkAt uint64) {
-	w := x.window
-	defer w.pumps.Done()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	defer context.AfterFunc(quitContext{x.quit, ctx}, cancel)()
-
-	wantBookmark := x.bookmarks
-	if bookmarkAt == 0 && wantBookmark {
-		// A pump that took over from the dispatcher: the first was sent before.
-		wantBookmark = false
+// pump serves the watch from a cursor on until it is live or ended.
+// bookmarkDue, when not 0, is the revision at which its first bookmark is due.
+func (x *Watcher) pump(cursor, bookmarkDue uint64) {
+	defer x.window.pumps.Done()
+	for {
+		events, upTo, err := x.next(cursor)
+		if err != nil {
+			x.finishPump(err)
+			return
+		}
+		if len(events) > 0 && !x.send(events) {
+			x.finishPump(nil)
+			return
+		}
+		cursor = upTo
+		if bookmarkDue != 0 && cursor >= bookmarkDue {
+			if !x.send([]*store.Event{{Type: store.EventBookmark, Revision: cursor}}) {
+				x.finishPump(nil)
+				return
+			}
+			bookmarkDue = 0
+		}
+		if len(events) == 0 && x.becomeLive(cursor, bookmarkDue) {
+			return
+		}
+		x.moved(cursor)
 	}
-	_ = wantBookmark
-	_ = cursor
+}
+
+// next reads what follows the cursor, from the window where it reaches back
+// far enough, else from history.
+func (x *Watcher) next(cursor uint64) ([]*store.Event, uint64, error) {
+	events, upTo, ok := x.window.ring.after(cursor, x.prefix)
+	if ok {
+		x.reachedWindow()
+		return events, upTo, nil
+	}
+	if x.inWindow {
+		return nil, 0, store.ErrSlow
+	}
+	return x.window.history(x.ctx, x.prefix, cursor)
+}
+
+func (x *Watcher) reachedWindow() {
+	if x.inWindow { // Only the one pump writes it.
+		return
+	}
+	x.window.mu.Lock()
+	defer x.window.mu.Unlock()
+	x.inWindow = true
+}
+
+func (x *Watcher) send(batch []*store.Event) bool {
+	select {
+	case x.events <- batch:
+		return true
+	case <-x.ctx.Done():
+		return false
+	}
+}
+
+// moved records the pump's progress for those who judge whether it is slow.
+func (x *Watcher) moved(cursor uint64) {
+	x.window.mu.Lock()
+	defer x.window.mu.Unlock()
+	x.cursor = cursor
+}
+
+// becomeLive hands the watch over to the dispatcher, where the pump has read as
+// far as that has. It is true where the pump is done.
+func (x *Watcher) becomeLive(cursor, bookmarkDue uint64) bool {
+	w := x.window
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x.cursor, x.bookmarkDue, x.served = cursor, bookmarkDue, time.Now()
+	if x.isEnded {
+		delete(w.pumping, x)
+		close(x.events)
+		return true
+	}
+	if !x.inWindow || cursor < w.dispatched {
+		return false
+	}
+	delete(w.pumping, x)
+	x.joinLiveLocked()
+	if bookmarkDue != 0 {
+		w.due[x] = struct{}{}
+	}
+	return true
+}
+
+func (x *Watcher) finishPump(err error) {
+	w := x.window
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.pumping, x)
+	x.endLocked(err)
+	close(x.events)
 }

@@ -39,9 +39,12 @@ type Window struct {
 	dispatched uint64
 	live       map[int]map[string]map[*Watcher]struct{} // by length of prefix, then prefix
 	pumping    map[*Watcher]struct{}
-	ended      error // why no watch can start any more
-	count      int
-	slow       uint64
+	// due are live watches that caught up with the window just before it held
+	// the revision of their first bookmark.
+	due   map[*Watcher]struct{}
+	ended error // why no watch can start any more
+	count int
+	slow  uint64
 }
 
 // Config is what New needs.
@@ -67,6 +70,7 @@ func New(c Config) *Window {
 		dispatched: c.Start,
 		live:       make(map[int]map[string]map[*Watcher]struct{}),
 		pumping:    make(map[*Watcher]struct{}),
+		due:        make(map[*Watcher]struct{}),
 	}
 	go w.dispatch()
 	return w
@@ -174,6 +178,15 @@ func (w *Window) deliver() bool {
 		}
 	}
 	w.dispatched = upTo
+	for x := range w.due {
+		if upTo >= x.bookmarkDue && x.bookmarkLocked(now) {
+			x.bookmarkDue = 0
+			delete(w.due, x)
+		} else if upTo >= x.bookmarkDue {
+			x.cursor = max(x.cursor, upTo)
+			x.pumpLocked()
+		}
+	}
 	floor, newest := w.ring.span()
 	for x := range w.pumping {
 		if x.inWindow && x.cursor < floor {
@@ -204,14 +217,8 @@ func (w *Window) bookmarks(now time.Time) {
 	for _, prefixes := range w.live {
 		for _, watchers := range prefixes {
 			for x := range watchers {
-				rev := max(x.cursor, w.dispatched)
-				if !x.bookmarks || now.Sub(x.served) < w.bookmark*3/4 {
-					continue
-				}
-				select {
-				case x.events <- []*store.Event{{Type: store.EventBookmark, Revision: rev}}:
-					x.served = now
-				default: // Something is on its way to the reader already.
+				if x.bookmarks && now.Sub(x.served) >= w.bookmark*3/4 {
+					x.bookmarkLocked(now) // Else something is on its way already.
 				}
 			}
 		}
