@@ -78,9 +78,11 @@ const (
 	Trigger_TRIGGER_UNSPECIFIED Trigger = 0
 	// Changes are seen and make nothing due.
 	Trigger_TRIGGER_NONE Trigger = 1
-	// The object is the key: kind must be key_kind.
+	// The object is the key: kind must be one of the key kinds. A deleted object
+	// is due once more.
 	Trigger_TRIGGER_SELF Trigger = 2
-	// The key is the object's controlling owner, where that is of key_kind.
+	// The key is the object's controlling owner, where that is of a key kind. An
+	// object that changes its owner makes the one before due too.
 	Trigger_TRIGGER_OWNER Trigger = 3
 	// The plugin works it out from its view and says so with Enqueue.
 	Trigger_TRIGGER_MAPPED Trigger = 4
@@ -182,6 +184,56 @@ func (Change_Type) EnumDescriptor() ([]byte, []int) {
 	return file_pintle_plugin_v1_loop_proto_rawDescGZIP(), []int{7, 0}
 }
 
+type Decision_Order int32
+
+const (
+	// In turn; the first that fails ends the rest.
+	Decision_ORDER_UNSPECIFIED Decision_Order = 0
+	// Actions that don't depend on each other: in batches of 1, 2, 4 and so
+	// on, those of a batch at the same time. A batch with a failure is the
+	// last, so that what always fails is not tried a thousand times.
+	Decision_ORDER_GROWING_BATCHES Decision_Order = 1
+)
+
+// Enum value maps for Decision_Order.
+var (
+	Decision_Order_name = map[int32]string{
+		0: "ORDER_UNSPECIFIED",
+		1: "ORDER_GROWING_BATCHES",
+	}
+	Decision_Order_value = map[string]int32{
+		"ORDER_UNSPECIFIED":     0,
+		"ORDER_GROWING_BATCHES": 1,
+	}
+)
+
+func (x Decision_Order) Enum() *Decision_Order {
+	p := new(Decision_Order)
+	*p = x
+	return p
+}
+
+func (x Decision_Order) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Decision_Order) Descriptor() protoreflect.EnumDescriptor {
+	return file_pintle_plugin_v1_loop_proto_enumTypes[3].Descriptor()
+}
+
+func (Decision_Order) Type() protoreflect.EnumType {
+	return &file_pintle_plugin_v1_loop_proto_enumTypes[3]
+}
+
+func (x Decision_Order) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Decision_Order.Descriptor instead.
+func (Decision_Order) EnumDescriptor() ([]byte, []int) {
+	return file_pintle_plugin_v1_loop_proto_rawDescGZIP(), []int{11, 0}
+}
+
 type Patch_Type int32
 
 const (
@@ -221,11 +273,11 @@ func (x Patch_Type) String() string {
 }
 
 func (Patch_Type) Descriptor() protoreflect.EnumDescriptor {
-	return file_pintle_plugin_v1_loop_proto_enumTypes[3].Descriptor()
+	return file_pintle_plugin_v1_loop_proto_enumTypes[4].Descriptor()
 }
 
 func (Patch_Type) Type() protoreflect.EnumType {
-	return &file_pintle_plugin_v1_loop_proto_enumTypes[3]
+	return &file_pintle_plugin_v1_loop_proto_enumTypes[4]
 }
 
 func (x Patch_Type) Number() protoreflect.EnumNumber {
@@ -270,11 +322,11 @@ func (x Event_Type) String() string {
 }
 
 func (Event_Type) Descriptor() protoreflect.EnumDescriptor {
-	return file_pintle_plugin_v1_loop_proto_enumTypes[4].Descriptor()
+	return file_pintle_plugin_v1_loop_proto_enumTypes[5].Descriptor()
 }
 
 func (Event_Type) Type() protoreflect.EnumType {
-	return &file_pintle_plugin_v1_loop_proto_enumTypes[4]
+	return &file_pintle_plugin_v1_loop_proto_enumTypes[5]
 }
 
 func (x Event_Type) Number() protoreflect.EnumNumber {
@@ -289,7 +341,8 @@ func (Event_Type) EnumDescriptor() ([]byte, []int) {
 // LoopSpec is what a loop asks for, in its description.
 type LoopSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The kind whose objects are the keys of the work.
+	// The kind whose objects are the keys of the work. A loop that works on
+	// objects of several kinds names the others in more_key_kinds.
 	KeyKind *GroupVersionKind `protobuf:"bytes,1,opt,name=key_kind,json=keyKind,proto3" json:"key_kind,omitempty"`
 	Watches []*Watch          `protobuf:"bytes,2,rep,name=watches,proto3" json:"watches,omitempty"`
 	// Encodings of objects that the plugin reads, best first. JSON is always
@@ -298,7 +351,9 @@ type LoopSpec struct {
 	// How many work items may be in flight at once; 0 means 1.
 	MaxInFlight uint32 `protobuf:"varint,4,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
 	// How often every key is due again though nothing changed; unset for never.
-	Resync        *durationpb.Duration `protobuf:"bytes,5,opt,name=resync,proto3" json:"resync,omitempty"`
+	Resync *durationpb.Duration `protobuf:"bytes,5,opt,name=resync,proto3" json:"resync,omitempty"`
+	// Further kinds whose objects are keys. Key.kind tells them apart.
+	MoreKeyKinds  []*GroupVersionKind `protobuf:"bytes,6,rep,name=more_key_kinds,json=moreKeyKinds,proto3" json:"more_key_kinds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -364,6 +419,13 @@ func (x *LoopSpec) GetMaxInFlight() uint32 {
 func (x *LoopSpec) GetResync() *durationpb.Duration {
 	if x != nil {
 		return x.Resync
+	}
+	return nil
+}
+
+func (x *LoopSpec) GetMoreKeyKinds() []*GroupVersionKind {
+	if x != nil {
+		return x.MoreKeyKinds
 	}
 	return nil
 }
@@ -733,10 +795,13 @@ func (*Drain) Descriptor() ([]byte, []int) {
 	return file_pintle_plugin_v1_loop_proto_rawDescGZIP(), []int{5}
 }
 
+// Changes come in revision order. To a plugin that reads slowly, several
+// changes of one object may come as the last of them.
 type Changes struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Changes []*Change              `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
-	// Everything up to this revision was sent.
+	// Everything up to this revision was sent. Where it is the same as before,
+	// more messages follow that belong together with this one.
 	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// False while the first snapshot is still being sent, true from its last
 	// message on. No work is sent before.
@@ -804,7 +869,9 @@ type Change struct {
 	Namespace string `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	Name      string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	Revision  uint64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
-	// The object; empty for TYPE_DELETED.
+	// The object; empty for TYPE_DELETED. Where Kubernetes protobuf was chosen,
+	// objects of kinds without that form come as JSON all the same: the envelope
+	// begins with "k8s\0", JSON with "{".
 	Object        []byte `protobuf:"bytes,6,opt,name=object,proto3" json:"object,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -883,9 +950,11 @@ func (x *Change) GetObject() []byte {
 }
 
 type Key struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name      string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// 0 for LoopSpec.key_kind, n for the n-th of more_key_kinds, counted from 1.
+	Kind          uint32 `protobuf:"varint,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -932,6 +1001,13 @@ func (x *Key) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *Key) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
 }
 
 type Work struct {
@@ -985,7 +1061,10 @@ type WorkItem struct {
 	Id  uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	Key *Key   `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	// How often this key failed in a row before.
-	Attempt       uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// What the API refused of the key's last decision; empty where all of it was
+	// applied.
+	Failures      []*ActionResult `protobuf:"bytes,4,rep,name=failures,proto3" json:"failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1041,6 +1120,13 @@ func (x *WorkItem) GetAttempt() uint32 {
 	return 0
 }
 
+func (x *WorkItem) GetFailures() []*ActionResult {
+	if x != nil {
+		return x.Failures
+	}
+	return nil
+}
+
 // Decision is what the plugin sends: the answer to a work item, or keys that
 // became due.
 type Decision struct {
@@ -1050,7 +1136,7 @@ type Decision struct {
 	Key    *Key   `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	// The revision up to which the view was when this was decided.
 	ObservedRevision uint64 `protobuf:"varint,3,opt,name=observed_revision,json=observedRevision,proto3" json:"observed_revision,omitempty"`
-	// Applied in order; the first that fails ends the rest.
+	// Applied as order says.
 	Actions []*Action `protobuf:"bytes,4,rep,name=actions,proto3" json:"actions,omitempty"`
 	// Why, in words for an operator.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -1060,7 +1146,12 @@ type Decision struct {
 	// but events are applied.
 	Error *DecisionError `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
 	// Keys that a change of a TRIGGER_MAPPED watch made due.
-	Enqueue       []*Key `protobuf:"bytes,8,rep,name=enqueue,proto3" json:"enqueue,omitempty"`
+	Enqueue []*Key         `protobuf:"bytes,8,rep,name=enqueue,proto3" json:"enqueue,omitempty"`
+	Order   Decision_Order `protobuf:"varint,9,opt,name=order,proto3,enum=pintle.plugin.v1.Decision_Order" json:"order,omitempty"`
+	// Objects that must be there as the decision is applied, with the uid and
+	// revision that are given, and not be marked for deletion. Else nothing of
+	// it is applied, with an answer of 409 "Conflict".
+	Guards        []*ObjectRef `protobuf:"bytes,10,rep,name=guards,proto3" json:"guards,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1151,6 +1242,20 @@ func (x *Decision) GetEnqueue() []*Key {
 	return nil
 }
 
+func (x *Decision) GetOrder() Decision_Order {
+	if x != nil {
+		return x.Order
+	}
+	return Decision_ORDER_UNSPECIFIED
+}
+
+func (x *Decision) GetGuards() []*ObjectRef {
+	if x != nil {
+		return x.Guards
+	}
+	return nil
+}
+
 type DecisionError struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Message string                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
@@ -1215,7 +1320,12 @@ type Action struct {
 	//	*Action_Bind
 	//	*Action_Evict
 	//	*Action_Event
-	Action        isAction_Action `protobuf_oneof:"action"`
+	Action isAction_Action `protobuf_oneof:"action"`
+	// Told when the action was applied, or refused. In their message {name}
+	// stands for the name of the object that the action left, and {error} for the
+	// API's answer. An event without an object is about the key's.
+	OnSuccess     *Event `protobuf:"bytes,8,opt,name=on_success,json=onSuccess,proto3" json:"on_success,omitempty"`
+	OnFailure     *Event `protobuf:"bytes,9,opt,name=on_failure,json=onFailure,proto3" json:"on_failure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1316,6 +1426,20 @@ func (x *Action) GetEvent() *Event {
 		if x, ok := x.Action.(*Action_Event); ok {
 			return x.Event
 		}
+	}
+	return nil
+}
+
+func (x *Action) GetOnSuccess() *Event {
+	if x != nil {
+		return x.OnSuccess
+	}
+	return nil
+}
+
+func (x *Action) GetOnFailure() *Event {
+	if x != nil {
+		return x.OnFailure
 	}
 	return nil
 }
@@ -1511,7 +1635,7 @@ type Update struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Object  *ObjectRef             `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
 	Content []byte                 `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
-	// "" or "status" or "scale".
+	// "", "status", "scale" or, for a Namespace, "finalize".
 	Subresource   string `protobuf:"bytes,3,opt,name=subresource,proto3" json:"subresource,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1643,8 +1767,10 @@ type Delete struct {
 	Object *ObjectRef             `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
 	// Seconds; unset for the kind's default.
 	GracePeriodSeconds *int64 `protobuf:"varint,2,opt,name=grace_period_seconds,json=gracePeriodSeconds,proto3,oneof" json:"grace_period_seconds,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// "Background", "Foreground" or "Orphan"; empty for the kind's default.
+	PropagationPolicy string `protobuf:"bytes,3,opt,name=propagation_policy,json=propagationPolicy,proto3" json:"propagation_policy,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Delete) Reset() {
@@ -1689,6 +1815,13 @@ func (x *Delete) GetGracePeriodSeconds() int64 {
 		return *x.GracePeriodSeconds
 	}
 	return 0
+}
+
+func (x *Delete) GetPropagationPolicy() string {
+	if x != nil {
+		return x.PropagationPolicy
+	}
+	return ""
 }
 
 // Bind gives a pod its node.
@@ -1797,11 +1930,14 @@ func (x *Evict) GetGracePeriodSeconds() int64 {
 	return 0
 }
 
-// Event tells people about an object.
+// Event tells people about an object. Events that say the same again and again
+// are counted in one, and a flood of them is cut off. Writing them holds
+// nothing up: they are told after the decision's other actions.
 type Event struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Object *ObjectRef             `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
-	Type   Event_Type             `protobuf:"varint,2,opt,name=type,proto3,enum=pintle.plugin.v1.Event_Type" json:"type,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for the key's object.
+	Object *ObjectRef `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Type   Event_Type `protobuf:"varint,2,opt,name=type,proto3,enum=pintle.plugin.v1.Event_Type" json:"type,omitempty"`
 	// CamelCase, as in "FailedScheduling".
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
@@ -1916,8 +2052,11 @@ type Outcome struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	WorkId uint64                 `protobuf:"varint,1,opt,name=work_id,json=workId,proto3" json:"work_id,omitempty"`
 	Key    *Key                   `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// One per action that was tried; actions after a failed one are missing.
-	Results       []*ActionResult `protobuf:"bytes,3,rep,name=results,proto3" json:"results,omitempty"`
+	// One per action that was tried; actions after a failed one are missing, or
+	// skipped where actions that were tried follow.
+	Results []*ActionResult `protobuf:"bytes,3,rep,name=results,proto3" json:"results,omitempty"`
+	// Why the decision as a whole was refused; empty where it was taken.
+	Refused       string `protobuf:"bytes,4,opt,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1973,6 +2112,13 @@ func (x *Outcome) GetResults() []*ActionResult {
 	return nil
 }
 
+func (x *Outcome) GetRefused() string {
+	if x != nil {
+		return x.Refused
+	}
+	return ""
+}
+
 type ActionResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name and revision of the object that the action left; revision of the
@@ -1981,9 +2127,11 @@ type ActionResult struct {
 	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The API's answer where it refused: HTTP status code and its reason word,
 	// such as 409 "Conflict".
-	Code          int32  `protobuf:"varint,3,opt,name=code,proto3" json:"code,omitempty"`
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	Message       string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	Code    int32  `protobuf:"varint,3,opt,name=code,proto3" json:"code,omitempty"`
+	Reason  string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	// The action was not tried.
+	Skipped       bool `protobuf:"varint,6,opt,name=skipped,proto3" json:"skipped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2053,17 +2201,25 @@ func (x *ActionResult) GetMessage() string {
 	return ""
 }
 
+func (x *ActionResult) GetSkipped() bool {
+	if x != nil {
+		return x.Skipped
+	}
+	return false
+}
+
 var File_pintle_plugin_v1_loop_proto protoreflect.FileDescriptor
 
 const file_pintle_plugin_v1_loop_proto_rawDesc = "" +
 	"\n" +
-	"\x1bpintle/plugin/v1/loop.proto\x12\x10pintle.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\"\x8d\x02\n" +
+	"\x1bpintle/plugin/v1/loop.proto\x12\x10pintle.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\"\xd7\x02\n" +
 	"\bLoopSpec\x12=\n" +
 	"\bkey_kind\x18\x01 \x01(\v2\".pintle.plugin.v1.GroupVersionKindR\akeyKind\x121\n" +
 	"\awatches\x18\x02 \x03(\v2\x17.pintle.plugin.v1.WatchR\awatches\x128\n" +
 	"\tencodings\x18\x03 \x03(\x0e2\x1a.pintle.plugin.v1.EncodingR\tencodings\x12\"\n" +
 	"\rmax_in_flight\x18\x04 \x01(\rR\vmaxInFlight\x121\n" +
-	"\x06resync\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x06resync\"V\n" +
+	"\x06resync\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x06resync\x12H\n" +
+	"\x0emore_key_kinds\x18\x06 \x03(\v2\".pintle.plugin.v1.GroupVersionKindR\fmoreKeyKinds\"V\n" +
 	"\x10GroupVersionKind\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x12\n" +
@@ -2099,16 +2255,18 @@ const file_pintle_plugin_v1_loop_proto_rawDesc = "" +
 	"\x04Type\x12\x14\n" +
 	"\x10TYPE_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bTYPE_SET\x10\x01\x12\x10\n" +
-	"\fTYPE_DELETED\x10\x02\"7\n" +
+	"\fTYPE_DELETED\x10\x02\"K\n" +
 	"\x03Key\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"8\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\rR\x04kind\"8\n" +
 	"\x04Work\x120\n" +
-	"\x05items\x18\x01 \x03(\v2\x1a.pintle.plugin.v1.WorkItemR\x05items\"]\n" +
+	"\x05items\x18\x01 \x03(\v2\x1a.pintle.plugin.v1.WorkItemR\x05items\"\x99\x01\n" +
 	"\bWorkItem\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12'\n" +
 	"\x03key\x18\x02 \x01(\v2\x15.pintle.plugin.v1.KeyR\x03key\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\rR\aattempt\"\xed\x02\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\x12:\n" +
+	"\bfailures\x18\x04 \x03(\v2\x1e.pintle.plugin.v1.ActionResultR\bfailures\"\x95\x04\n" +
 	"\bDecision\x12\x17\n" +
 	"\awork_id\x18\x01 \x01(\x04R\x06workId\x12'\n" +
 	"\x03key\x18\x02 \x01(\v2\x15.pintle.plugin.v1.KeyR\x03key\x12+\n" +
@@ -2117,10 +2275,16 @@ const file_pintle_plugin_v1_loop_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12>\n" +
 	"\rrequeue_after\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\frequeueAfter\x125\n" +
 	"\x05error\x18\a \x01(\v2\x1f.pintle.plugin.v1.DecisionErrorR\x05error\x12/\n" +
-	"\aenqueue\x18\b \x03(\v2\x15.pintle.plugin.v1.KeyR\aenqueue\"E\n" +
+	"\aenqueue\x18\b \x03(\v2\x15.pintle.plugin.v1.KeyR\aenqueue\x126\n" +
+	"\x05order\x18\t \x01(\x0e2 .pintle.plugin.v1.Decision.OrderR\x05order\x123\n" +
+	"\x06guards\x18\n" +
+	" \x03(\v2\x1b.pintle.plugin.v1.ObjectRefR\x06guards\"9\n" +
+	"\x05Order\x12\x15\n" +
+	"\x11ORDER_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15ORDER_GROWING_BATCHES\x10\x01\"E\n" +
 	"\rDecisionError\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12\x1a\n" +
-	"\bterminal\x18\x02 \x01(\bR\bterminal\"\xef\x02\n" +
+	"\bterminal\x18\x02 \x01(\bR\bterminal\"\xdf\x03\n" +
 	"\x06Action\x122\n" +
 	"\x06create\x18\x01 \x01(\v2\x18.pintle.plugin.v1.CreateH\x00R\x06create\x122\n" +
 	"\x06update\x18\x02 \x01(\v2\x18.pintle.plugin.v1.UpdateH\x00R\x06update\x12/\n" +
@@ -2128,7 +2292,11 @@ const file_pintle_plugin_v1_loop_proto_rawDesc = "" +
 	"\x06delete\x18\x04 \x01(\v2\x18.pintle.plugin.v1.DeleteH\x00R\x06delete\x12,\n" +
 	"\x04bind\x18\x05 \x01(\v2\x16.pintle.plugin.v1.BindH\x00R\x04bind\x12/\n" +
 	"\x05evict\x18\x06 \x01(\v2\x17.pintle.plugin.v1.EvictH\x00R\x05evict\x12/\n" +
-	"\x05event\x18\a \x01(\v2\x17.pintle.plugin.v1.EventH\x00R\x05eventB\b\n" +
+	"\x05event\x18\a \x01(\v2\x17.pintle.plugin.v1.EventH\x00R\x05event\x126\n" +
+	"\n" +
+	"on_success\x18\b \x01(\v2\x17.pintle.plugin.v1.EventR\tonSuccess\x126\n" +
+	"\n" +
+	"on_failure\x18\t \x01(\v2\x17.pintle.plugin.v1.EventR\tonFailureB\b\n" +
 	"\x06action\"\xa3\x01\n" +
 	"\tObjectRef\x126\n" +
 	"\x04kind\x18\x01 \x01(\v2\".pintle.plugin.v1.GroupVersionKindR\x04kind\x12\x1c\n" +
@@ -2156,10 +2324,11 @@ const file_pintle_plugin_v1_loop_proto_rawDesc = "" +
 	"TYPE_MERGE\x10\x02\x12\x18\n" +
 	"\x14TYPE_STRATEGIC_MERGE\x10\x03\x12\x0e\n" +
 	"\n" +
-	"TYPE_APPLY\x10\x04\"\x8d\x01\n" +
+	"TYPE_APPLY\x10\x04\"\xbc\x01\n" +
 	"\x06Delete\x123\n" +
 	"\x06object\x18\x01 \x01(\v2\x1b.pintle.plugin.v1.ObjectRefR\x06object\x125\n" +
-	"\x14grace_period_seconds\x18\x02 \x01(\x03H\x00R\x12gracePeriodSeconds\x88\x01\x01B\x17\n" +
+	"\x14grace_period_seconds\x18\x02 \x01(\x03H\x00R\x12gracePeriodSeconds\x88\x01\x01\x12-\n" +
+	"\x12propagation_policy\x18\x03 \x01(\tR\x11propagationPolicyB\x17\n" +
 	"\x15_grace_period_seconds\"I\n" +
 	"\x04Bind\x12-\n" +
 	"\x03pod\x18\x01 \x01(\v2\x1b.pintle.plugin.v1.ObjectRefR\x03pod\x12\x12\n" +
@@ -2178,17 +2347,19 @@ const file_pintle_plugin_v1_loop_proto_rawDesc = "" +
 	"\vTYPE_NORMAL\x10\x01\x12\x10\n" +
 	"\fTYPE_WARNING\x10\x02\"A\n" +
 	"\bOutcomes\x125\n" +
-	"\boutcomes\x18\x01 \x03(\v2\x19.pintle.plugin.v1.OutcomeR\boutcomes\"\x85\x01\n" +
+	"\boutcomes\x18\x01 \x03(\v2\x19.pintle.plugin.v1.OutcomeR\boutcomes\"\x9f\x01\n" +
 	"\aOutcome\x12\x17\n" +
 	"\awork_id\x18\x01 \x01(\x04R\x06workId\x12'\n" +
 	"\x03key\x18\x02 \x01(\v2\x15.pintle.plugin.v1.KeyR\x03key\x128\n" +
-	"\aresults\x18\x03 \x03(\v2\x1e.pintle.plugin.v1.ActionResultR\aresults\"\x84\x01\n" +
+	"\aresults\x18\x03 \x03(\v2\x1e.pintle.plugin.v1.ActionResultR\aresults\x12\x18\n" +
+	"\arefused\x18\x04 \x01(\tR\arefused\"\x9e\x01\n" +
 	"\fActionResult\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x05 \x01(\tR\amessage*Y\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\x12\x18\n" +
+	"\askipped\x18\x06 \x01(\bR\askipped*Y\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rENCODING_JSON\x10\x01\x12 \n" +
@@ -2214,90 +2385,97 @@ func file_pintle_plugin_v1_loop_proto_rawDescGZIP() []byte {
 	return file_pintle_plugin_v1_loop_proto_rawDescData
 }
 
-var file_pintle_plugin_v1_loop_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_pintle_plugin_v1_loop_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
 var file_pintle_plugin_v1_loop_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_pintle_plugin_v1_loop_proto_goTypes = []any{
 	(Encoding)(0),               // 0: pintle.plugin.v1.Encoding
 	(Trigger)(0),                // 1: pintle.plugin.v1.Trigger
 	(Change_Type)(0),            // 2: pintle.plugin.v1.Change.Type
-	(Patch_Type)(0),             // 3: pintle.plugin.v1.Patch.Type
-	(Event_Type)(0),             // 4: pintle.plugin.v1.Event.Type
-	(*LoopSpec)(nil),            // 5: pintle.plugin.v1.LoopSpec
-	(*GroupVersionKind)(nil),    // 6: pintle.plugin.v1.GroupVersionKind
-	(*Watch)(nil),               // 7: pintle.plugin.v1.Watch
-	(*Observation)(nil),         // 8: pintle.plugin.v1.Observation
-	(*Start)(nil),               // 9: pintle.plugin.v1.Start
-	(*Drain)(nil),               // 10: pintle.plugin.v1.Drain
-	(*Changes)(nil),             // 11: pintle.plugin.v1.Changes
-	(*Change)(nil),              // 12: pintle.plugin.v1.Change
-	(*Key)(nil),                 // 13: pintle.plugin.v1.Key
-	(*Work)(nil),                // 14: pintle.plugin.v1.Work
-	(*WorkItem)(nil),            // 15: pintle.plugin.v1.WorkItem
-	(*Decision)(nil),            // 16: pintle.plugin.v1.Decision
-	(*DecisionError)(nil),       // 17: pintle.plugin.v1.DecisionError
-	(*Action)(nil),              // 18: pintle.plugin.v1.Action
-	(*ObjectRef)(nil),           // 19: pintle.plugin.v1.ObjectRef
-	(*Create)(nil),              // 20: pintle.plugin.v1.Create
-	(*Update)(nil),              // 21: pintle.plugin.v1.Update
-	(*Patch)(nil),               // 22: pintle.plugin.v1.Patch
-	(*Delete)(nil),              // 23: pintle.plugin.v1.Delete
-	(*Bind)(nil),                // 24: pintle.plugin.v1.Bind
-	(*Evict)(nil),               // 25: pintle.plugin.v1.Evict
-	(*Event)(nil),               // 26: pintle.plugin.v1.Event
-	(*Outcomes)(nil),            // 27: pintle.plugin.v1.Outcomes
-	(*Outcome)(nil),             // 28: pintle.plugin.v1.Outcome
-	(*ActionResult)(nil),        // 29: pintle.plugin.v1.ActionResult
-	(*durationpb.Duration)(nil), // 30: google.protobuf.Duration
+	(Decision_Order)(0),         // 3: pintle.plugin.v1.Decision.Order
+	(Patch_Type)(0),             // 4: pintle.plugin.v1.Patch.Type
+	(Event_Type)(0),             // 5: pintle.plugin.v1.Event.Type
+	(*LoopSpec)(nil),            // 6: pintle.plugin.v1.LoopSpec
+	(*GroupVersionKind)(nil),    // 7: pintle.plugin.v1.GroupVersionKind
+	(*Watch)(nil),               // 8: pintle.plugin.v1.Watch
+	(*Observation)(nil),         // 9: pintle.plugin.v1.Observation
+	(*Start)(nil),               // 10: pintle.plugin.v1.Start
+	(*Drain)(nil),               // 11: pintle.plugin.v1.Drain
+	(*Changes)(nil),             // 12: pintle.plugin.v1.Changes
+	(*Change)(nil),              // 13: pintle.plugin.v1.Change
+	(*Key)(nil),                 // 14: pintle.plugin.v1.Key
+	(*Work)(nil),                // 15: pintle.plugin.v1.Work
+	(*WorkItem)(nil),            // 16: pintle.plugin.v1.WorkItem
+	(*Decision)(nil),            // 17: pintle.plugin.v1.Decision
+	(*DecisionError)(nil),       // 18: pintle.plugin.v1.DecisionError
+	(*Action)(nil),              // 19: pintle.plugin.v1.Action
+	(*ObjectRef)(nil),           // 20: pintle.plugin.v1.ObjectRef
+	(*Create)(nil),              // 21: pintle.plugin.v1.Create
+	(*Update)(nil),              // 22: pintle.plugin.v1.Update
+	(*Patch)(nil),               // 23: pintle.plugin.v1.Patch
+	(*Delete)(nil),              // 24: pintle.plugin.v1.Delete
+	(*Bind)(nil),                // 25: pintle.plugin.v1.Bind
+	(*Evict)(nil),               // 26: pintle.plugin.v1.Evict
+	(*Event)(nil),               // 27: pintle.plugin.v1.Event
+	(*Outcomes)(nil),            // 28: pintle.plugin.v1.Outcomes
+	(*Outcome)(nil),             // 29: pintle.plugin.v1.Outcome
+	(*ActionResult)(nil),        // 30: pintle.plugin.v1.ActionResult
+	(*durationpb.Duration)(nil), // 31: google.protobuf.Duration
 }
 var file_pintle_plugin_v1_loop_proto_depIdxs = []int32{
-	6,  // 0: pintle.plugin.v1.LoopSpec.key_kind:type_name -> pintle.plugin.v1.GroupVersionKind
-	7,  // 1: pintle.plugin.v1.LoopSpec.watches:type_name -> pintle.plugin.v1.Watch
+	7,  // 0: pintle.plugin.v1.LoopSpec.key_kind:type_name -> pintle.plugin.v1.GroupVersionKind
+	8,  // 1: pintle.plugin.v1.LoopSpec.watches:type_name -> pintle.plugin.v1.Watch
 	0,  // 2: pintle.plugin.v1.LoopSpec.encodings:type_name -> pintle.plugin.v1.Encoding
-	30, // 3: pintle.plugin.v1.LoopSpec.resync:type_name -> google.protobuf.Duration
-	6,  // 4: pintle.plugin.v1.Watch.kind:type_name -> pintle.plugin.v1.GroupVersionKind
-	1,  // 5: pintle.plugin.v1.Watch.trigger:type_name -> pintle.plugin.v1.Trigger
-	9,  // 6: pintle.plugin.v1.Observation.start:type_name -> pintle.plugin.v1.Start
-	11, // 7: pintle.plugin.v1.Observation.changes:type_name -> pintle.plugin.v1.Changes
-	14, // 8: pintle.plugin.v1.Observation.work:type_name -> pintle.plugin.v1.Work
-	27, // 9: pintle.plugin.v1.Observation.outcomes:type_name -> pintle.plugin.v1.Outcomes
-	10, // 10: pintle.plugin.v1.Observation.drain:type_name -> pintle.plugin.v1.Drain
-	0,  // 11: pintle.plugin.v1.Start.encoding:type_name -> pintle.plugin.v1.Encoding
-	12, // 12: pintle.plugin.v1.Changes.changes:type_name -> pintle.plugin.v1.Change
-	2,  // 13: pintle.plugin.v1.Change.type:type_name -> pintle.plugin.v1.Change.Type
-	15, // 14: pintle.plugin.v1.Work.items:type_name -> pintle.plugin.v1.WorkItem
-	13, // 15: pintle.plugin.v1.WorkItem.key:type_name -> pintle.plugin.v1.Key
-	13, // 16: pintle.plugin.v1.Decision.key:type_name -> pintle.plugin.v1.Key
-	18, // 17: pintle.plugin.v1.Decision.actions:type_name -> pintle.plugin.v1.Action
-	30, // 18: pintle.plugin.v1.Decision.requeue_after:type_name -> google.protobuf.Duration
-	17, // 19: pintle.plugin.v1.Decision.error:type_name -> pintle.plugin.v1.DecisionError
-	13, // 20: pintle.plugin.v1.Decision.enqueue:type_name -> pintle.plugin.v1.Key
-	20, // 21: pintle.plugin.v1.Action.create:type_name -> pintle.plugin.v1.Create
-	21, // 22: pintle.plugin.v1.Action.update:type_name -> pintle.plugin.v1.Update
-	22, // 23: pintle.plugin.v1.Action.patch:type_name -> pintle.plugin.v1.Patch
-	23, // 24: pintle.plugin.v1.Action.delete:type_name -> pintle.plugin.v1.Delete
-	24, // 25: pintle.plugin.v1.Action.bind:type_name -> pintle.plugin.v1.Bind
-	25, // 26: pintle.plugin.v1.Action.evict:type_name -> pintle.plugin.v1.Evict
-	26, // 27: pintle.plugin.v1.Action.event:type_name -> pintle.plugin.v1.Event
-	6,  // 28: pintle.plugin.v1.ObjectRef.kind:type_name -> pintle.plugin.v1.GroupVersionKind
-	6,  // 29: pintle.plugin.v1.Create.kind:type_name -> pintle.plugin.v1.GroupVersionKind
-	19, // 30: pintle.plugin.v1.Update.object:type_name -> pintle.plugin.v1.ObjectRef
-	19, // 31: pintle.plugin.v1.Patch.object:type_name -> pintle.plugin.v1.ObjectRef
-	3,  // 32: pintle.plugin.v1.Patch.type:type_name -> pintle.plugin.v1.Patch.Type
-	19, // 33: pintle.plugin.v1.Delete.object:type_name -> pintle.plugin.v1.ObjectRef
-	19, // 34: pintle.plugin.v1.Bind.pod:type_name -> pintle.plugin.v1.ObjectRef
-	19, // 35: pintle.plugin.v1.Evict.pod:type_name -> pintle.plugin.v1.ObjectRef
-	19, // 36: pintle.plugin.v1.Event.object:type_name -> pintle.plugin.v1.ObjectRef
-	4,  // 37: pintle.plugin.v1.Event.type:type_name -> pintle.plugin.v1.Event.Type
-	28, // 38: pintle.plugin.v1.Outcomes.outcomes:type_name -> pintle.plugin.v1.Outcome
-	13, // 39: pintle.plugin.v1.Outcome.key:type_name -> pintle.plugin.v1.Key
-	29, // 40: pintle.plugin.v1.Outcome.results:type_name -> pintle.plugin.v1.ActionResult
-	8,  // 41: pintle.plugin.v1.Loop.Run:input_type -> pintle.plugin.v1.Observation
-	16, // 42: pintle.plugin.v1.Loop.Run:output_type -> pintle.plugin.v1.Decision
-	42, // [42:43] is the sub-list for method output_type
-	41, // [41:42] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	31, // 3: pintle.plugin.v1.LoopSpec.resync:type_name -> google.protobuf.Duration
+	7,  // 4: pintle.plugin.v1.LoopSpec.more_key_kinds:type_name -> pintle.plugin.v1.GroupVersionKind
+	7,  // 5: pintle.plugin.v1.Watch.kind:type_name -> pintle.plugin.v1.GroupVersionKind
+	1,  // 6: pintle.plugin.v1.Watch.trigger:type_name -> pintle.plugin.v1.Trigger
+	10, // 7: pintle.plugin.v1.Observation.start:type_name -> pintle.plugin.v1.Start
+	12, // 8: pintle.plugin.v1.Observation.changes:type_name -> pintle.plugin.v1.Changes
+	15, // 9: pintle.plugin.v1.Observation.work:type_name -> pintle.plugin.v1.Work
+	28, // 10: pintle.plugin.v1.Observation.outcomes:type_name -> pintle.plugin.v1.Outcomes
+	11, // 11: pintle.plugin.v1.Observation.drain:type_name -> pintle.plugin.v1.Drain
+	0,  // 12: pintle.plugin.v1.Start.encoding:type_name -> pintle.plugin.v1.Encoding
+	13, // 13: pintle.plugin.v1.Changes.changes:type_name -> pintle.plugin.v1.Change
+	2,  // 14: pintle.plugin.v1.Change.type:type_name -> pintle.plugin.v1.Change.Type
+	16, // 15: pintle.plugin.v1.Work.items:type_name -> pintle.plugin.v1.WorkItem
+	14, // 16: pintle.plugin.v1.WorkItem.key:type_name -> pintle.plugin.v1.Key
+	30, // 17: pintle.plugin.v1.WorkItem.failures:type_name -> pintle.plugin.v1.ActionResult
+	14, // 18: pintle.plugin.v1.Decision.key:type_name -> pintle.plugin.v1.Key
+	19, // 19: pintle.plugin.v1.Decision.actions:type_name -> pintle.plugin.v1.Action
+	31, // 20: pintle.plugin.v1.Decision.requeue_after:type_name -> google.protobuf.Duration
+	18, // 21: pintle.plugin.v1.Decision.error:type_name -> pintle.plugin.v1.DecisionError
+	14, // 22: pintle.plugin.v1.Decision.enqueue:type_name -> pintle.plugin.v1.Key
+	3,  // 23: pintle.plugin.v1.Decision.order:type_name -> pintle.plugin.v1.Decision.Order
+	20, // 24: pintle.plugin.v1.Decision.guards:type_name -> pintle.plugin.v1.ObjectRef
+	21, // 25: pintle.plugin.v1.Action.create:type_name -> pintle.plugin.v1.Create
+	22, // 26: pintle.plugin.v1.Action.update:type_name -> pintle.plugin.v1.Update
+	23, // 27: pintle.plugin.v1.Action.patch:type_name -> pintle.plugin.v1.Patch
+	24, // 28: pintle.plugin.v1.Action.delete:type_name -> pintle.plugin.v1.Delete
+	25, // 29: pintle.plugin.v1.Action.bind:type_name -> pintle.plugin.v1.Bind
+	26, // 30: pintle.plugin.v1.Action.evict:type_name -> pintle.plugin.v1.Evict
+	27, // 31: pintle.plugin.v1.Action.event:type_name -> pintle.plugin.v1.Event
+	27, // 32: pintle.plugin.v1.Action.on_success:type_name -> pintle.plugin.v1.Event
+	27, // 33: pintle.plugin.v1.Action.on_failure:type_name -> pintle.plugin.v1.Event
+	7,  // 34: pintle.plugin.v1.ObjectRef.kind:type_name -> pintle.plugin.v1.GroupVersionKind
+	7,  // 35: pintle.plugin.v1.Create.kind:type_name -> pintle.plugin.v1.GroupVersionKind
+	20, // 36: pintle.plugin.v1.Update.object:type_name -> pintle.plugin.v1.ObjectRef
+	20, // 37: pintle.plugin.v1.Patch.object:type_name -> pintle.plugin.v1.ObjectRef
+	4,  // 38: pintle.plugin.v1.Patch.type:type_name -> pintle.plugin.v1.Patch.Type
+	20, // 39: pintle.plugin.v1.Delete.object:type_name -> pintle.plugin.v1.ObjectRef
+	20, // 40: pintle.plugin.v1.Bind.pod:type_name -> pintle.plugin.v1.ObjectRef
+	20, // 41: pintle.plugin.v1.Evict.pod:type_name -> pintle.plugin.v1.ObjectRef
+	20, // 42: pintle.plugin.v1.Event.object:type_name -> pintle.plugin.v1.ObjectRef
+	5,  // 43: pintle.plugin.v1.Event.type:type_name -> pintle.plugin.v1.Event.Type
+	29, // 44: pintle.plugin.v1.Outcomes.outcomes:type_name -> pintle.plugin.v1.Outcome
+	14, // 45: pintle.plugin.v1.Outcome.key:type_name -> pintle.plugin.v1.Key
+	30, // 46: pintle.plugin.v1.Outcome.results:type_name -> pintle.plugin.v1.ActionResult
+	9,  // 47: pintle.plugin.v1.Loop.Run:input_type -> pintle.plugin.v1.Observation
+	17, // 48: pintle.plugin.v1.Loop.Run:output_type -> pintle.plugin.v1.Decision
+	48, // [48:49] is the sub-list for method output_type
+	47, // [47:48] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_pintle_plugin_v1_loop_proto_init() }
@@ -2328,7 +2506,7 @@ func file_pintle_plugin_v1_loop_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pintle_plugin_v1_loop_proto_rawDesc), len(file_pintle_plugin_v1_loop_proto_rawDesc)),
-			NumEnums:      5,
+			NumEnums:      6,
 			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,

@@ -40,6 +40,8 @@ const (
 //     item of that key: a loop reads its own writes.
 //   - A decision is a function of the view and the key. The plugin keeps no
 //     state that it could not compute again from a new snapshot.
+//   - Everything that a decision needs to know is in the view and in the work
+//     item, which says how the decision before it failed.
 //   - When the stream ends the plugin forgets its view. The core opens a new
 //     stream or closes the process.
 type LoopClient interface {
@@ -85,6 +87,8 @@ type Loop_RunClient = grpc.BidiStreamingClient[Observation, Decision]
 //     item of that key: a loop reads its own writes.
 //   - A decision is a function of the view and the key. The plugin keeps no
 //     state that it could not compute again from a new snapshot.
+//   - Everything that a decision needs to know is in the view and in the work
+//     item, which says how the decision before it failed.
 //   - When the stream ends the plugin forgets its view. The core opens a new
 //     stream or closes the process.
 type LoopServer interface {
