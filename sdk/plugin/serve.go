@@ -35,13 +35,16 @@ func Serve(info Info, c Contract) {
 		os.Exit(byHand(info, c, os.Args[1:], os.Stdout, os.Stderr))
 	}
 
-	// go-plugin replaces os.Stderr with a pipe of its own; the log keeps the
-	// real one, which the host reads even when no connection stands.
-	stderr := os.Stderr
+	// go-plugin replaces os.Stdout and os.Stderr with pipes whose content
+	// travels over the connection, so the last words of a process that crashes
+	// get lost. The first call that the host makes puts the real ones back,
+	// which the host reads to their end.
+	stdout, stderr := os.Stdout, os.Stderr
 	slog.SetDefault(slog.New(newLogHandler(stderr, logLevel())))
 	nameProcess(info, c)
 
 	svc := newService(info, c)
+	svc.first = func() { os.Stdout, os.Stderr = stdout, stderr }
 	s := &session{service: svc}
 	s.watchHost()
 

@@ -20,6 +20,10 @@ type service struct {
 	description    *pluginv1.DescribeResponse
 	implementation any
 
+	// first, where set, is called once at the first call.
+	first     func()
+	firstOnce sync.Once
+
 	configuring sync.Mutex
 	configured  atomic.Bool
 }
@@ -29,10 +33,18 @@ func newService(info Info, c Contract) *service {
 }
 
 func (s *service) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
+	s.begin()
 	return s.description, nil
 }
 
+func (s *service) begin() {
+	if s.first != nil {
+		s.firstOnce.Do(s.first)
+	}
+}
+
 func (s *service) Configure(ctx context.Context, req *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
+	s.begin()
 	s.configuring.Lock()
 	defer s.configuring.Unlock()
 	if s.configured.Load() {
