@@ -3,6 +3,7 @@ package badger
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -117,6 +118,9 @@ func mustBeEmpty(dir string) error {
 }
 
 func openBadger(opts Options) (db *badgerdb.DB, err error) {
+	if err := removeEmptyLogs(filepath.Join(opts.Dir, dbName)); err != nil {
+		return nil, fmt.Errorf("opening the store in %s: %w", opts.Dir, err)
+	}
 	// Badger panics on some damage that it finds while opening.
 	defer func() {
 		if r := recover(); r != nil {
@@ -128,6 +132,35 @@ func openBadger(opts Options) (db *badgerdb.DB, err error) {
 		return nil, damaged(opts.Dir, err)
 	}
 	return db, nil
+}
+
+// removeEmptyLogs removes logs without content, which Badger takes for an
+// error: one whose making a crash cut short, and one whose removal it did, since
+// Badger empties a log before it removes it.
+func removeEmptyLogs(dir string) error {
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if ext := filepath.Ext(f.Name()); ext != ".mem" && ext != ".vlog" {
+			continue
+		}
+		info, err := f.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() > 0 {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func badgerOptions(opts Options) badgerdb.Options {
@@ -154,7 +187,10 @@ func badgerOptions(opts Options) badgerdb.Options {
 	o.BlockCacheSize = 0
 	o.ChecksumVerificationMode = options.OnTableRead
 
-	// Unused, see partSize; and so the smallest that Badger takes.
+	// The value log is unused, see partSize, and so the smallest that Badger
+	// takes. Badger wants the threshold to fit in a transaction; what is put
+	// there always does.
 	o.ValueLogFileSize = 1 << 20
+	o.ValueThreshold = min(1<<20, opts.TableSize*batchPercent/100)
 	return o
 }
