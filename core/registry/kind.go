@@ -94,10 +94,11 @@ type Scale struct {
 	Set func(obj runtime.Object, replicas int32)
 }
 
-// ScaleValue is what autoscaling/v1 Scale shows.
+// ScaleValue is what autoscaling/v1 Scale shows: the replicas wanted (its
+// spec), those there are, and the selector that finds them.
 type ScaleValue struct {
-	Replicas, ReadyReplicas int32
-	Selector                string
+	Desired, Replicas, ReadyReplicas int32
+	Selector                         string
 }
 
 // Allocator tells which claims are free. A claim is a name such as

@@ -1,0 +1,134 @@
+package registry
+
+import (
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func validateNode(n *corev1.Node) field.ErrorList {
+	spec := field.NewPath("spec")
+	errs := validateTaints(n.Spec.Taints, spec.Child("taints"))
+	errs = append(errs, validatePodCIDRs(n, spec.Child("podCIDRs"))...)
+	return append(errs, validateNodeStatus(n)...)
+}
+
+func validatePodCIDRs(n *corev1.Node, path *field.Path) field.ErrorList {
+	if len(n.Spec.PodCIDRs) == 0 {
+		return nil
+	}
+	var errs field.ErrorList
+	if n.Spec.PodCIDR != n.Spec.PodCIDRs[0] {
+		errs = append(errs, field.Invalid(path.Index(0), n.Spec.PodCIDRs[0], "must be the same as podCIDR"))
+	}
+	four, six := 0, 0
+	for i, cidr := range n.Spec.PodCIDRs {
+		errs = append(errs, validation.IsValidCIDRForLegacyField(path.Index(i), cidr, true, nil)...)
+		if prefix, err := netip.ParsePrefix(cidr); err == nil {
+			if prefix.Addr().Is4() {
+				four++
+			} else {
+				six++
+			}
+		}
+	}
+	if four > 1 || six > 1 {
+		errs = append(errs, field.Invalid(path, n.Spec.PodCIDRs, "may specify no more than one CIDR for each IP family"))
+	}
+	return errs
+}
+
+func validateTaints(taints []corev1.Taint, path *field.Path) field.ErrorList {
+	type identity struct {
+		key    string
+		effect corev1.TaintEffect
+	}
+	var errs field.ErrorList
+	seen := map[identity]bool{}
+	for i, taint := range taints {
+		path := path.Index(i)
+		errs = append(errs, metavalidation.ValidateLabelName(taint.Key, path.Child("key"))...)
+		errs = append(errs, invalidEach(path.Child("value"), taint.Value, validation.IsValidLabelValue(taint.Value))...)
+		errs = append(errs, validateTaintEffect(taint.Effect, false, path.Child("effect"))...)
+		id := identity{taint.Key, taint.Effect}
+		if seen[id] {
+			duplicate := field.Duplicate(path, taint)
+			duplicate.Detail = "taints must be unique by key and effect pair"
+			errs = append(errs, duplicate)
+		}
+		seen[id] = true
+	}
+	return errs
+}
+
+func validateTaintEffect(effect corev1.TaintEffect, allowEmpty bool, path *field.Path) field.ErrorList {
+	if effect == "" {
+		if allowEmpty {
+			return nil
+		}
+		return field.ErrorList{field.Required(path, "")}
+	}
+	return oneOf(path, effect, corev1.TaintEffectNoExecute, corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule)
+}
+
+func validateNodeStatus(n *corev1.Node) field.ErrorList {
+	status := field.NewPath("status")
+	errs := validateResourceAmounts(n.Status.Capacity, status.Child("capacity"))
+	errs = append(errs, validateResourceAmounts(n.Status.Allocatable, status.Child("allocatable"))...)
+	seen := map[corev1.NodeAddress]bool{}
+	for i, address := range n.Status.Addresses {
+		if seen[address] {
+			errs = append(errs, field.Duplicate(status.Child("addresses").Index(i), address))
+		}
+		seen[address] = true
+	}
+	return errs
+}
+
+// validateResourceAmounts checks amounts that a node has rather than those a
+// container asks for.
+func validateResourceAmounts(list corev1.ResourceList, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for name, quantity := range list {
+		errs = append(errs, invalidEach(path.Key(string(name)), name, validation.IsQualifiedName(string(name)))...)
+		errs = append(errs, validateNonnegative(quantity, path.Key(string(name)))...)
+	}
+	return errs
+}
+
+func validateNodeUpdate(n, old *corev1.Node) field.ErrorList {
+	var errs field.ErrorList
+	spec := field.NewPath("spec")
+	if len(old.Spec.PodCIDRs) > 0 && !equality.Semantic.DeepEqual(n.Spec.PodCIDRs, old.Spec.PodCIDRs) {
+		errs = append(errs, field.Forbidden(spec.Child("podCIDRs"), "node updates may not change podCIDR except from \"\" to valid"))
+	}
+	if old.Spec.ProviderID != "" && n.Spec.ProviderID != old.Spec.ProviderID {
+		errs = append(errs, field.Forbidden(spec.Child("providerID"), "node updates may not change providerID except from \"\" to valid"))
+	}
+	if n.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID {
+		errs = append(errs, field.Forbidden(spec.Child("externalID"), "may not be updated"))
+	}
+	return errs
+}
+
+func unservedNode(n, old *corev1.Node) (field.ErrorList, []string) {
+	var refused field.ErrorList
+	spec := field.NewPath("spec")
+	if n.Spec.ConfigSource != nil && (old == nil || !equality.Semantic.DeepEqual(n.Spec.ConfigSource, old.Spec.ConfigSource)) {
+		refused = append(refused, field.Forbidden(spec.Child("configSource"), "configSource may not be set"))
+	}
+	if n.Spec.PodPreemptionPolicy != nil && (old == nil || old.Spec.PodPreemptionPolicy == nil) {
+		refused = append(refused, field.Forbidden(spec.Child("podPreemptionPolicy"), "a node's preemption policy is not served"))
+	}
+	return refused, nil
+}
+
+// nodeNameErrors says why a name can't be a node's.
+func nodeNameErrors(name string, path *field.Path) field.ErrorList {
+	return invalidEach(path, name, apivalidation.NameIsDNSSubdomain(name, false))
+}
