@@ -292,7 +292,9 @@ type ConfigureRequest struct {
 	// JSON, valid under the published schema; empty means defaults.
 	Config []byte `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
 	// Set for plugins of a node: RUNTIME, VOLUME, NETWORK, PROXY.
-	Node          *NodeInfo `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	Node *NodeInfo `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	// Set for a SCHEDULER: the spec.schedulerName of the pods that are its.
+	SchedulerName string `protobuf:"bytes,3,opt,name=scheduler_name,json=schedulerName,proto3" json:"scheduler_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -339,6 +341,13 @@ func (x *ConfigureRequest) GetNode() *NodeInfo {
 		return x.Node
 	}
 	return nil
+}
+
+func (x *ConfigureRequest) GetSchedulerName() string {
+	if x != nil {
+		return x.SchedulerName
+	}
+	return ""
 }
 
 // NodeInfo is what a node's plugins need to know of their node.
@@ -664,10 +673,11 @@ const file_pintle_plugin_v1_plugin_proto_rawDesc = "" +
 	"Permission\x12\x1b\n" +
 	"\tapi_group\x18\x01 \x01(\tR\bapiGroup\x12\x1c\n" +
 	"\tresources\x18\x02 \x03(\tR\tresources\x12\x14\n" +
-	"\x05verbs\x18\x03 \x03(\tR\x05verbs\"Z\n" +
+	"\x05verbs\x18\x03 \x03(\tR\x05verbs\"\x81\x01\n" +
 	"\x10ConfigureRequest\x12\x16\n" +
 	"\x06config\x18\x01 \x01(\fR\x06config\x12.\n" +
-	"\x04node\x18\x02 \x01(\v2\x1a.pintle.plugin.v1.NodeInfoR\x04node\"\x99\x02\n" +
+	"\x04node\x18\x02 \x01(\v2\x1a.pintle.plugin.v1.NodeInfoR\x04node\x12%\n" +
+	"\x0escheduler_name\x18\x03 \x01(\tR\rschedulerName\"\x99\x02\n" +
 	"\bNodeInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\taddresses\x18\x02 \x03(\tR\taddresses\x12\x1b\n" +

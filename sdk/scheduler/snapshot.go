@@ -1,0 +1,117 @@
+package scheduler
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// Snapshot is the cluster as the scheduler knows it: what the stream has shown
+// and, on top, what it decided itself. It is kept change by change; a test
+// compares it with one made from scratch.
+type Snapshot struct {
+	nodes map[string]*Node
+	// order is the known nodes in the order in which they are looked at.
+	order []*Node
+	place map[string]int
+
+	waiting map[string]*Pod
+	placed  map[string]*Pod
+	// withAnti and withTerms count the placed pods that have required
+	// anti-affinity, or preferences about others: nearly always none, and then
+	// nothing has to be looked through.
+	withAnti, withTerms int
+
+	namespaces map[string]labels.Set
+}
+
+// NewSnapshot returns an empty one.
+func NewSnapshot() *Snapshot {
+	return &Snapshot{
+		nodes: map[string]*Node{}, place: map[string]int{},
+		waiting: map[string]*Pod{}, placed: map[string]*Pod{}, namespaces: map[string]labels.Set{},
+	}
+}
+
+// Nodes that were seen, in no particular order. The slice must not be changed.
+func (s *Snapshot) Nodes() []*Node { return s.order }
+
+// Node by name, or nil.
+func (s *Snapshot) Node(name string) *Node {
+	if n := s.nodes[name]; n != nil && n.known {
+		return n
+	}
+	return nil
+}
+
+// setNode returns the node and whether anything that filters look at differs.
+func (s *Snapshot) setNode(node *corev1.Node) (n *Node, changed bool) {
+	n = s.nodes[node.Name]
+	if n == nil {
+		n = newNode(node.Name)
+		s.nodes[node.Name] = n
+	}
+	before := *n
+	n.set(node)
+	if !before.known {
+		s.place[n.Name] = len(s.order)
+		s.order = append(s.order, n)
+		return n, true
+	}
+	return n, !sameNode(&before, n)
+}
+
+func (s *Snapshot) deleteNode(name string) {
+	n := s.nodes[name]
+	if n == nil || !n.known {
+		return
+	}
+	n.known = false
+	at, last := s.place[name], len(s.order)-1
+	s.order[at] = s.order[last]
+	s.place[s.order[at].Name] = at
+	s.order = s.order[:last]
+	delete(s.place, name)
+	s.dropIfUnused(n)
+}
+
+func (s *Snapshot) dropIfUnused(n *Node) {
+	if !n.known && len(n.Pods) == 0 {
+		delete(s.nodes, n.Name)
+	}
+}
+
+// put places a pod on its node, in place of what was known of it.
+func (s *Snapshot) put(p *Pod) {
+	s.drop(p.Key())
+	n := s.nodes[p.Node]
+	if n == nil {
+		n = newNode(p.Node)
+		s.nodes[p.Node] = n
+	}
+	n.add(p)
+	s.placed[p.Key()] = p
+	s.count(p, 1)
+}
+
+// drop takes a placed pod off its node and returns it, or nil.
+func (s *Snapshot) drop(key string) *Pod {
+	p := s.placed[key]
+	if p == nil {
+		return nil
+	}
+	delete(s.placed, key)
+	s.count(p, -1)
+	n := s.nodes[p.Node]
+	n.remove(p)
+	s.dropIfUnused(n)
+	return p
+}
+
+func (s *Snapshot) count(p *Pod, by int) {
+	if len(p.anti) > 0 {
+		s.withAnti += by
+	}
+	if len(p.preferred) > 0 || len(p.affinity) > 0 {
+		s.withTerms += by
+	}
+}
