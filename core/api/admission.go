@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"errors"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/pintle-io/pintle/core/auth"
@@ -25,8 +27,7 @@ type Admission struct {
 	Kind      *registry.Kind
 	User      auth.User
 	// Object is the new state and may be changed in place; nil for a deletion.
-	// For a subresource that is an object of its own (a binding, an eviction)
-	// it is that one.
+	// For a binding or an eviction it is that object.
 	Object runtime.Object
 	// Old is the present state; nil for a creation.
 	Old    runtime.Object
@@ -38,4 +39,26 @@ type Admission struct {
 // Forbidden.
 type Admitter interface {
 	Admit(ctx context.Context, a *Admission) error
+}
+
+func (s *Service) admit(ctx context.Context, a *Admission) error {
+	for _, admitter := range s.admission {
+		if err := admitter.Admit(ctx, a); err != nil {
+			var status apierrors.APIStatus
+			if errors.As(err, &status) {
+				return err
+			}
+			return apierrors.NewForbidden(a.Kind.GroupResource(), a.Target.Name, err)
+		}
+	}
+	return nil
+}
+
+// builtinAdmission are the admitters that every server has, in order.
+func builtinAdmission(s *Service) []Admitter {
+	return []Admitter{
+		&namespaceLifecycle{store: s.store},
+		podDefaults{},
+		nodeRestriction{},
+	}
 }

@@ -74,6 +74,10 @@ type Kind struct {
 	Columns []metav1.TableColumnDefinition
 	Row     func(obj runtime.Object, now metav1.Time) []any
 
+	// CreateOnUpdate is true where an update of an object that is not there makes
+	// it; ConditionalUpdate where an update must carry a resourceVersion.
+	CreateOnUpdate, ConditionalUpdate bool
+
 	// Status is true where the kind has a status subresource.
 	Status bool
 	// Scale is set where it has a scale subresource.
