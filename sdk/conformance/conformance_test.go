@@ -130,10 +130,14 @@ func options(t *testing.T, fault string) Options {
 }
 
 // TestCorrectPlugin runs the checks on a plugin that is right.
-func TestCorrectPlugin(t *testing.T) { Test(t, options(t, "")) }
+func TestCorrectPlugin(t *testing.T) {
+	t.Parallel()
+	Test(t, options(t, ""))
+}
 
 // TestSlowClose: the SDK exits although the author's Close hangs.
 func TestSlowClose(t *testing.T) {
+	t.Parallel()
 	opts := options(t, "close-hangs")
 	opts.Select = func(id string) bool { return strings.HasPrefix(id, "plugin.exit.") }
 	Test(t, opts)
@@ -159,6 +163,7 @@ func TestMutants(t *testing.T) {
 			t.Parallel()
 			opts := options(t, fault)
 			opts.Select = func(other string) bool { return other == id }
+			opts.ExitTimeout = 2 * time.Second
 			report := Run(t.Context(), opts)
 			if report.Conforms() {
 				t.Errorf("%s passes a plugin whose fault is %s", id, fault)

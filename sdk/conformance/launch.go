@@ -24,9 +24,8 @@ import (
 )
 
 const (
-	// startTimeout bounds a start, exitTimeout an exit that was asked for.
+	// startTimeout bounds a start.
 	startTimeout = 30 * time.Second
-	exitTimeout  = 15 * time.Second
 	// maxStderr is how much of a process's log is kept for a failure's text.
 	maxStderr = 16 << 10
 )
@@ -40,6 +39,7 @@ type Process struct {
 	socketDir string
 	hostPipe  *os.File
 	exited    chan struct{}
+	patience  time.Duration // for an exit that was asked for
 	mutualTLS bool
 }
 
@@ -64,6 +64,7 @@ func launch(ctx context.Context, opts Options, dir string) (_ *Process, err erro
 		socketDir: socketDir,
 		hostPipe:  w,
 		exited:    make(chan struct{}),
+		patience:  opts.ExitTimeout,
 		cmd: &exec.Cmd{
 			Path: opts.Executable,
 			Args: []string{opts.Executable},
@@ -133,8 +134,8 @@ func (p *Process) Stop() error {
 	select {
 	case <-p.exited:
 		return nil
-	case <-time.After(exitTimeout):
-		return fmt.Errorf("the process still runs %s after its host went away", exitTimeout)
+	case <-time.After(p.patience):
+		return fmt.Errorf("the process still runs %s after its host went away", p.patience)
 	}
 }
 

@@ -88,7 +88,7 @@ func pluginChecks() []Check {
 }
 
 func checkByHand(ctx context.Context, t *Target) error {
-	ctx, cancel := context.WithTimeout(ctx, exitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, t.Options.ExitTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, t.Options.Executable)
 	cmd.Env = slices.DeleteFunc(append(os.Environ(), t.Options.Env...), func(v string) bool {
@@ -99,7 +99,7 @@ func checkByHand(ctx context.Context, t *Target) error {
 	var status *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("it still ran after %s", exitTimeout)
+		return fmt.Errorf("it still ran after %s", t.Options.ExitTimeout)
 	case err == nil:
 		return errors.New("it exited with status 0")
 	case !errors.As(err, &status):
@@ -416,8 +416,8 @@ func waitExit(ctx context.Context, p *Process, after string) error {
 	select {
 	case <-p.Exited():
 		return nil
-	case <-time.After(exitTimeout):
-		return fmt.Errorf("the process still runs %s after %s", exitTimeout, after)
+	case <-time.After(p.patience):
+		return fmt.Errorf("the process still runs %s after %s", p.patience, after)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
+	"github.com/pintle-io/pintle/sdk/plugin"
 )
 
 // Options says what to check.
@@ -28,12 +29,20 @@ type Options struct {
 	Select func(id string) bool
 	// CheckTimeout bounds one check: DefaultCheckTimeout where zero.
 	CheckTimeout time.Duration
+	// ExitTimeout is how long a process may take to exit when it should:
+	// DefaultExitTimeout where zero.
+	ExitTimeout time.Duration
 	// Log receives the standard error of the plugin, or is nil.
 	Log io.Writer
 }
 
-// DefaultCheckTimeout bounds one check.
-const DefaultCheckTimeout = 2 * time.Minute
+const (
+	// DefaultCheckTimeout bounds one check.
+	DefaultCheckTimeout = 2 * time.Minute
+	// DefaultExitTimeout is more than plugin.CloseTimeout, which the SDK leaves
+	// to an author's Close.
+	DefaultExitTimeout = plugin.CloseTimeout + 10*time.Second
+)
 
 // Run runs the checks one after the other. The report says all: an executable
 // that can't even be started is a failed check, too.
@@ -72,6 +81,9 @@ func withTarget(ctx context.Context, opts Options, f func(*Target)) error {
 	opts.Executable = path
 	if opts.CheckTimeout == 0 {
 		opts.CheckTimeout = DefaultCheckTimeout
+	}
+	if opts.ExitTimeout == 0 {
+		opts.ExitTimeout = DefaultExitTimeout
 	}
 	// A short path: those of sockets have at most 107 bytes.
 	dir, err := os.MkdirTemp("", "pc")
