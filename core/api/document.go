@@ -30,8 +30,8 @@ type Document struct {
 	err    error
 
 	labelsOnce sync.Once
-	labels    labels.Set
-	labelsErr error
+	labels     labels.Set
+	labelsErr  error
 
 	fieldsOnce sync.Once
 	fields     fields.Set
