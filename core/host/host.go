@@ -30,6 +30,8 @@ type Spec struct {
 	Config []byte
 	// Node is set for plugins of a node.
 	Node *pluginv1.NodeInfo
+	// SchedulerName is set for a scheduler: the spec.schedulerName of its pods.
+	SchedulerName string
 	// Env is added to the environment, each "KEY=value".
 	Env []string
 }

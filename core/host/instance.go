@@ -216,7 +216,9 @@ func (i *Instance) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, i.host.opts.ConfigureTimeout)
 	defer cancel()
 	client := pluginv1.NewPluginClient(i.conn)
-	_, err := client.Configure(ctx, &pluginv1.ConfigureRequest{Config: i.spec.Config, Node: i.spec.Node})
+	_, err := client.Configure(ctx, &pluginv1.ConfigureRequest{
+		Config: i.spec.Config, Node: i.spec.Node, SchedulerName: i.spec.SchedulerName,
+	})
 	switch errs.ClassOf(err) {
 	case errs.ClassNone:
 	case errs.ClassInvalidArgument:
