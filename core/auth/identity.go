@@ -1,0 +1,95 @@
+package auth
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// NodeIdentity is what a machine needs to be a node: whom to trust, its
+// client certificate for the API server and the serving certificate of its
+// agent.
+type NodeIdentity struct {
+	// Authority in PEM.
+	Authority       []byte
+	Client, Serving KeyPair
+}
+
+func (n *NodeIdentity) files() map[string]*[]byte {
+	return map[string]*[]byte{
+		authorityFile: &n.Authority,
+		"client.crt":  &n.Client.Cert, "client.key": &n.Client.Key,
+		"serving.crt": &n.Serving.Cert, "serving.key": &n.Serving.Key,
+	}
+}
+
+// Save keeps the identity in a directory that only its owner can read.
+func (n *NodeIdentity) Save(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("keeping the node's identity: %w", err)
+	}
+	for name, data := range n.files() {
+		if err := writeSecret(filepath.Join(dir, name), *data); err != nil {
+			return fmt.Errorf("keeping the node's identity: %w", err)
+		}
+	}
+	return nil
+}
+
+// LoadNodeIdentity reads what Save wrote; ok is false where there is none.
+func LoadNodeIdentity(dir, nodeName string) (id *NodeIdentity, ok bool, err error) {
+	n := &NodeIdentity{}
+	for name, data := range n.files() {
+		*data, err = os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, false, nil
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("reading the node's identity: %w", err)
+		}
+	}
+	if err := n.check(nodeName); err != nil {
+		return nil, false, fmt.Errorf("reading the node's identity in %s: %w", dir, err)
+	}
+	return n, true, nil
+}
+
+// DueForRenewal tells whether Renew should be called.
+func (n *NodeIdentity) DueForRenewal(now time.Time) bool {
+	for _, pair := range []KeyPair{n.Client, n.Serving} {
+		cert, err := parseCertificate(pair.Cert)
+		if err != nil || dueForRenewal(cert, now) {
+			return true
+		}
+	}
+	return false
+}
+
+// check tells whether keys and certificates belong together, to the authority
+// and to the node.
+func (n *NodeIdentity) check(nodeName string) error {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(n.Authority) {
+		return errors.New("the authority is no certificate")
+	}
+	usages := map[x509.ExtKeyUsage]KeyPair{x509.ExtKeyUsageClientAuth: n.Client, x509.ExtKeyUsageServerAuth: n.Serving}
+	for usage, pair := range usages {
+		cert, err := pair.TLS()
+		if err != nil {
+			return err
+		}
+		// One that ran out is still the node's: it is said where it is used.
+		opts := x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{usage}, CurrentTime: cert.Leaf.NotBefore.Add(clockSkew)}
+		if _, err := cert.Leaf.Verify(opts); err != nil {
+			return err
+		}
+		if want := Node(nodeName).Name; cert.Leaf.Subject.CommonName != want {
+			return fmt.Errorf("the certificate is for %s, not for %s", cert.Leaf.Subject.CommonName, want)
+		}
+	}
+	return nil
+}
