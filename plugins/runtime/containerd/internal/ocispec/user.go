@@ -97,7 +97,7 @@ func (a *Accounts) Resolve(security *pluginv1.LinuxSecurity, imageUser string) (
 }
 
 func (a *Accounts) user(name string) (user.User, error) {
-	uid, numErr := parseID(name)
+	uid, numErr := ParseID(name)
 	for _, u := range a.users {
 		if u.Name == name || (numErr == nil && uint32(u.Uid) == uid) {
 			return u, nil
@@ -111,7 +111,7 @@ func (a *Accounts) user(name string) (user.User, error) {
 }
 
 func (a *Accounts) group(name string) (uint32, error) {
-	gid, numErr := parseID(name)
+	gid, numErr := ParseID(name)
 	for _, g := range a.groups {
 		if g.Name == name {
 			return uint32(g.Gid), nil
@@ -150,8 +150,8 @@ func (a *Accounts) additional(username string, gid uint32, more []int64) []uint3
 	return gids
 }
 
-// parseID reads a numeric user or group. Linux reserves the greatest one.
-func parseID(s string) (uint32, error) {
+// ParseID reads a numeric user or group. Linux reserves the greatest one.
+func ParseID(s string) (uint32, error) {
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err == nil && n == math.MaxUint32 {
 		return 0, strconv.ErrRange

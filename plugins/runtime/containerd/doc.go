@@ -1,0 +1,3 @@
+// Command runtime-containerd is the runtime plugin that runs containers with
+// containerd.
+package main

@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+
+	"github.com/pintle-io/pintle/sdk/errs"
+	"github.com/pintle-io/pintle/sdk/plugin"
+	"github.com/pintle-io/pintle/sdk/runtime"
+
+	"github.com/pintle-io/pintle/plugins/runtime/containerd/internal/cgroup"
+	"github.com/pintle-io/pintle/plugins/runtime/containerd/internal/daemon"
+)
+
+// Engine is the runtime. Configure must have succeeded before any other call.
+type Engine struct {
+	logger *slog.Logger
+
+	config  Config
+	files   files
+	daemon  *daemon.Daemon
+	client  *containerd.Client
+	version string
+	// imageRoot is where the snapshotter keeps its files.
+	snapshotter string
+	imageRoot   string
+	oomFloor    int
+	warnings    []string
+
+	table  *table
+	verbs  keyedMutex
+	feed   feed
+	images *imageIndex
+	output *outputOwner
+
+	// ctx ends with Close; work counts the goroutines that end with it.
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	// first is about the first comparison with containerd.
+	first  watching
+	loaded bool
+
+	healthMu sync.Mutex
+	health   error
+}
+
+var (
+	_ runtime.Runtime      = (*Engine)(nil)
+	_ plugin.Configurer    = (*Engine)(nil)
+	_ plugin.HealthChecker = (*Engine)(nil)
+)
+
+// New returns an engine that logs with slog's default logger.
+func New() *Engine {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Engine{
+		logger: slog.Default(),
+		table:  newTable(),
+		ctx:    ctx,
+		cancel: cancel,
+		first:  watching{done: make(chan struct{})},
+		health: errs.Unavailable("the plugin is not configured yet"),
+	}
+}
+
+// Configure finds containerd and what runs there. It returns once everything
+// that was there before is known again.
+func (e *Engine) Configure(ctx context.Context, req *plugin.ConfigureRequest) error {
+	if err := plugin.DecodeConfig(req, &e.config); err != nil {
+		return err
+	}
+	if err := e.config.complete(); err != nil {
+		return err
+	}
+	node := req.GetNode()
+	if node.GetStateDir() == "" || node.GetRunDir() == "" {
+		return errs.InvalidArgument("the node gives no state_dir or no run_dir; a runtime needs both")
+	}
+	if os.Geteuid() != 0 {
+		return errs.FailedPrecondition("running containers needs root").WithHint("start it as root, for instance with sudo")
+	}
+	if err := e.Open(ctx, node.GetStateDir(), node.GetRunDir()); err != nil {
+		return err
+	}
+	e.work.Go(e.watch)
+	return e.waitWatching(ctx)
+}
+
+// Open connects to containerd, without looking at what runs there.
+func (e *Engine) Open(ctx context.Context, stateDir, runDir string) error {
+	e.logger = slog.Default()
+	e.files = files{state: stateDir, run: runDir}
+	if err := e.files.make(); err != nil {
+		return errs.FailedPrecondition("make the plugin's directories: %w", err)
+	}
+	found, err := daemon.Find(ctx, e.daemonOptions())
+	if err != nil {
+		return err
+	}
+	e.daemon, e.version = found, found.Version
+	e.client, err = containerd.New(found.Address, containerd.WithDefaultNamespace(e.config.Namespace))
+	if err != nil {
+		return errs.Unavailable("connect to containerd at %s: %w", found.Address, err)
+	}
+	e.images = newImageIndex(e)
+	e.output = newOutputOwner(e.files.outputLock())
+	e.oomFloor = lowestOOMScore()
+	if e.oomFloor > oomScoreMin {
+		e.warnings = append(e.warnings, fmt.Sprintf("oom_score_adj can't be set below %d on this machine; containers that ask for less get %d", e.oomFloor, e.oomFloor))
+	}
+	if cgroup.Mode() == "none" {
+		return errs.FailedPrecondition("no cgroups are mounted at /sys/fs/cgroup")
+	}
+	if err := e.createNamespace(ctx); err != nil {
+		return err
+	}
+	return e.chooseSnapshotter(ctx)
+}
+
+func (e *Engine) daemonOptions() daemon.Options {
+	return daemon.Options{Address: e.config.Address, Own: e.config.OwnDaemon, StateDir: e.files.state, RunDir: e.files.run}
+}
+
+func (e *Engine) createNamespace(ctx context.Context) error {
+	err := e.client.NamespaceService().Create(ctx, e.config.Namespace, nil)
+	if err != nil && !errs.Is(classify(err, ""), errs.ClassAlreadyExists) {
+		return classify(err, "create the namespace %s in containerd", e.config.Namespace)
+	}
+	return nil
+}
+
+// chooseSnapshotter takes overlayfs where this machine can do it.
+func (e *Engine) chooseSnapshotter(ctx context.Context) error {
+	wanted := []string{"overlayfs", "native"}
+	if e.config.Snapshotter != "" {
+		wanted = []string{e.config.Snapshotter}
+	}
+	resp, err := e.client.IntrospectionService().Plugins(ctx, "type==io.containerd.snapshotter.v1")
+	if err != nil {
+		return classify(err, "list containerd's snapshotters")
+	}
+	why := map[string]string{}
+	for _, name := range wanted {
+		for _, p := range resp.Plugins {
+			if p.ID != name {
+				continue
+			}
+			if p.InitErr != nil {
+				why[name] = p.InitErr.Message
+				continue
+			}
+			e.snapshotter, e.imageRoot = name, p.Exports["root"]
+			if len(why) > 0 {
+				e.warnings = append(e.warnings, fmt.Sprintf("snapshotter %s is used, which copies layers: %v", name, why))
+			}
+			return nil
+		}
+	}
+	return errs.FailedPrecondition("containerd has none of the snapshotters %v (%v)", wanted, why)
+}
+
+func (e *Engine) snapshots() snapshots.Snapshotter { return e.client.SnapshotService(e.snapshotter) }
+
+// namespaced is for calls that the client's own interceptors don't see.
+func (e *Engine) namespaced(ctx context.Context) context.Context {
+	return namespaces.WithNamespace(ctx, e.config.Namespace)
+}
+
+// Health says whether containerd answers: the stream of its events tells.
+func (e *Engine) Health(context.Context) error {
+	e.healthMu.Lock()
+	defer e.healthMu.Unlock()
+	return e.health
+}
+
+func (e *Engine) setHealth(err error) {
+	e.healthMu.Lock()
+	defer e.healthMu.Unlock()
+	e.health = err
+}
+
+// Close lets go of everything. Containers run on, and what they write waits in
+// the FIFOs.
+func (e *Engine) Close() error {
+	e.cancel()
+	for _, c := range e.table.containersOf("") {
+		c.mu.Lock()
+		streams := c.streams
+		c.mu.Unlock()
+		if streams != nil {
+			streams.Stop()
+		}
+	}
+	if e.output != nil {
+		e.output.release()
+	}
+	e.work.Wait()
+	if e.client == nil {
+		return nil
+	}
+	return e.client.Close()
+}
+
+// Info implements runtime.Runtime.
+func (e *Engine) Info(ctx context.Context, _ *runtime.InfoRequest) (*runtime.InfoResponse, error) {
+	if err := e.Health(ctx); err != nil {
+		return nil, err
+	}
+	return &runtime.InfoResponse{
+		RuntimeName:    "containerd",
+		RuntimeVersion: e.version,
+		Cgroups:        cgroup.Mode(),
+		ImageStorePath: e.imageStorePath(),
+		Handlers:       slices.Sorted(maps.Keys(e.config.Handlers)),
+		Warnings:       e.warnings,
+	}, nil
+}
+
+func (e *Engine) imageStorePath() string {
+	if e.imageRoot != "" {
+		return e.imageRoot
+	}
+	if e.daemon.Own {
+		return filepath.Join(e.files.state, "containerd", "root")
+	}
+	return "/var/lib/containerd"
+}

@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/pkg/archive/compression"
+	"github.com/containerd/platforms"
+
+	"github.com/pintle-io/pintle/sdk/errs"
+	"github.com/pintle-io/pintle/sdk/runtime"
+)
+
+// ImportImage implements runtime.Runtime.
+func (e *Engine) ImportImage(ctx context.Context, req *runtime.ImportImageRequest, archive io.Reader) (*runtime.ImportImageResponse, error) {
+	defaultName := ""
+	if req.GetDefaultName() != "" {
+		named, err := normalize(req.GetDefaultName())
+		if err != nil {
+			return nil, fmt.Errorf("import image: default_name: %w", err)
+		}
+		defaultName = named.String()
+	}
+	// Content that no image refers to is collected; a lease keeps it so long.
+	ctx, release, err := e.client.WithLease(ctx)
+	if err != nil {
+		return nil, classify(err, "import image: take a lease")
+	}
+	defer func() { _ = release(context.WithoutCancel(ctx)) }()
+
+	plain, err := compression.DecompressStream(archive)
+	if err != nil {
+		return nil, errs.InvalidArgument("import image: read the archive: %w", err)
+	}
+	defer func() { _ = plain.Close() }()
+	imported, err := e.client.Import(ctx, plain,
+		containerd.WithImportPlatform(platforms.Default()),
+		containerd.WithImageRefTranslator(func(name string) string { return translateName(name, defaultName) }),
+	)
+	if err != nil {
+		return nil, classify(err, "import image: the archive can't be read as an OCI or docker archive for this platform")
+	}
+	// Readers of a pipe that stop early leave its writer hanging.
+	_, _ = io.Copy(io.Discard, archive)
+	if len(imported) == 0 {
+		return nil, errs.InvalidArgument("import image: the archive has no image with a name").WithHint("give a default_name")
+	}
+	for _, image := range imported {
+		if err := e.unpack(ctx, image); err != nil {
+			return nil, fmt.Errorf("import image %s: %w", image.Name, err)
+		}
+	}
+	return e.importedImages(ctx, imported)
+}
+
+// translateName gives every image of an archive a full name.
+func translateName(name, defaultName string) string {
+	if name == "" {
+		return defaultName
+	}
+	named, err := normalize(name)
+	if err != nil {
+		return defaultName
+	}
+	return named.String()
+}
+
+func (e *Engine) importedImages(ctx context.Context, imported []images.Image) (*runtime.ImportImageResponse, error) {
+	if err := e.images.reload(ctx); err != nil {
+		return nil, err
+	}
+	resp := &runtime.ImportImageResponse{}
+	for _, image := range imported {
+		found, err := e.images.resolve(ctx, image.Name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(resp.Images, found.info) {
+			resp.Images = append(resp.Images, found.info)
+		}
+	}
+	return resp, nil
+}
+
+// unpack makes the snapshots of an image's layers.
+func (e *Engine) unpack(ctx context.Context, image images.Image) error {
+	err := containerd.NewImageWithPlatform(e.client, image, platforms.Default()).Unpack(ctx, e.snapshotter)
+	return classify(err, "unpack its layers")
+}
