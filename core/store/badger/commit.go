@@ -23,7 +23,7 @@ func (s *Store) commitLoop() {
 			case w := <-s.writes:
 				deferred = append(deferred, w)
 			case c := <-s.compactions:
-				c.result <- s.compact(c.revision)
+				c.result <- s.doCompact(c)
 				continue
 			case <-s.closing:
 				s.drain(nil)
@@ -32,7 +32,7 @@ func (s *Store) commitLoop() {
 		}
 		select {
 		case c := <-s.compactions:
-			c.result <- s.compact(c.revision)
+			c.result <- s.doCompact(c)
 		case <-s.closing:
 			s.drain(deferred)
 			return
@@ -100,7 +100,13 @@ func (b *batch) commit() {
 	b.s.visible.Store(last)
 	b.answer(nil)
 	b.s.window.Publish(b.events, last)
-	b.s.written.note(last, b.size)
+	unmarked := b.s.written.note(last, b.size)
+	if h := b.s.opts.History; h.Age >= 0 && unmarked > h.Bytes/historyMarks {
+		select {
+		case b.s.maintainSoon <- struct{}{}:
+		default: // It is asked for already.
+		}
+	}
 }
 
 func (b *batch) put() error {

@@ -14,13 +14,29 @@ import (
 // maintainEvery is how often history is compacted by itself.
 const maintainEvery = 5 * time.Second
 
+// stampEvery is how often the directory's stamp is brought up to date.
+const stampEvery = time.Minute
+
 // staleKeysAtOnce bounds how many keys of batch records one compaction deletes;
 // the next one goes on.
 const staleKeysAtOnce = 1000
 
 type compactRequest struct {
 	revision uint64
+	sweep    bool
 	result   chan error
+}
+
+// doCompact serves a request in the committer, the one writer of Badger, so
+// that no write reads while what it reads goes.
+func (s *Store) doCompact(c *compactRequest) error {
+	if err := s.compact(c.revision); err != nil || !c.sweep {
+		return err
+	}
+	if err := s.sweep(); err != nil {
+		return s.commitFailed(err)
+	}
+	return nil
 }
 
 // Compact implements store.Store.
@@ -48,8 +64,7 @@ func (s *Store) Compact(ctx context.Context, revision uint64) error {
 	}
 }
 
-// compact gives up what is older than a revision. The committer calls it, so no
-// write reads while what it reads goes.
+// compact gives up what is older than a revision.
 func (s *Store) compact(revision uint64) error {
 	if revision <= s.compacted.Load() {
 		return nil
@@ -112,8 +127,13 @@ func (s *Store) staleBatchKeys(version, revision uint64) (keys [][]byte) {
 	return keys
 }
 
-// written remembers when which revision was reached after how many bytes, about
-// once a maintenance interval, to tell which history is due to go.
+// historyMarks is in how many steps history moves when it is full: this much of
+// it more than its bound may be there.
+const historyMarks = 8
+
+// written remembers when which revision was reached after how many bytes, once
+// a maintenance, to tell which history is due to go. It is as long as there are
+// maintenances in History.Age, and historyMarks.
 type written struct {
 	mu       sync.Mutex
 	revision uint64
@@ -127,12 +147,16 @@ type mark struct {
 	bytes    int64
 }
 
-// note adds a batch.
-func (w *written) note(revision uint64, bytes int) {
+// note adds a batch, and says how much was written since the last mark.
+func (w *written) note(revision uint64, bytes int) (unmarked int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.revision = revision
 	w.bytes += int64(bytes)
+	if n := len(w.marks); n > 0 {
+		return w.bytes - w.marks[n-1].bytes
+	}
+	return w.bytes
 }
 
 // due marks the present, and returns the revision up to which history is over
@@ -153,36 +177,56 @@ func (w *written) due(now time.Time, h History) (revision uint64) {
 	return revision
 }
 
-// maintain compacts history that is over its bounds, until the store closes.
+// maintain does what the store does by itself, until the store closes: every
+// maintainEvery, and earlier where much was written.
 func (s *Store) maintain() {
 	defer s.owned.Done()
 	ticker := time.NewTicker(maintainEvery)
 	defer ticker.Stop()
+	stamped := time.Now()
 	for {
 		select {
 		case <-s.closing:
 			return
-		case now := <-ticker.C:
-			s.maintainOnce(now)
+		case <-s.maintainSoon:
+		case <-ticker.C:
+		}
+		now := time.Now()
+		s.maintainOnce(now)
+		if now.Sub(stamped) >= stampEvery {
+			s.stampReached()
+			stamped = now
 		}
 	}
 }
 
+// maintainOnce compacts history that is over its bounds, and has Badger drop
+// what is left of it.
 func (s *Store) maintainOnce(now time.Time) {
-	if s.opts.History.Age < 0 {
-		return
+	c := &compactRequest{sweep: true, result: make(chan error, 1)}
+	if s.opts.History.Age >= 0 {
+		c.revision = s.written.due(now, s.opts.History)
 	}
-	revision := s.written.due(now, s.opts.History)
-	if revision <= s.compacted.Load() {
-		return
-	}
-	c := &compactRequest{revision: revision, result: make(chan error, 1)}
 	select {
 	case s.compactions <- c:
 	case <-s.closing:
 		return
 	}
 	if err := <-c.result; err != nil {
-		s.log.Warn("store: compacting history failed; it is tried again", "dir", s.opts.Dir, "revision", revision, "error", err)
+		s.log.Warn("store: compacting history failed; it is tried again", "dir", s.opts.Dir, "revision", c.revision, "error", err)
 	}
+}
+
+// stampReached notes how far the store came, so that it would not open in
+// silence with less.
+func (s *Store) stampReached() {
+	reached := s.visible.Load()
+	if reached == s.stamped || s.failed.Load() != nil {
+		return
+	}
+	if err := writeStamp(s.opts.Dir, reached); err != nil {
+		s.log.Warn("store: noting the revision failed; it is tried again", "dir", s.opts.Dir, "error", err)
+		return
+	}
+	s.stamped = reached
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	badgerdb "github.com/dgraph-io/badger/v4"
@@ -50,6 +51,14 @@ func open(opts Options, lockFile *os.File) (_ *Store, err error) {
 			return nil, err
 		}
 	}
+	if err := enoughToOpen(opts); err != nil {
+		return nil, err
+	}
+	if exists {
+		if err := checkTables(opts); err != nil {
+			return nil, err
+		}
+	}
 	db, err := openBadger(opts)
 	if err != nil {
 		return nil, err
@@ -61,16 +70,17 @@ func open(opts Options, lockFile *os.File) (_ *Store, err error) {
 	}()
 
 	s := &Store{
-		opts:        opts,
-		log:         opts.Logger,
-		db:          db,
-		lock:        lockFile,
-		writes:      make(chan *write, queueLength),
-		compactions: make(chan *compactRequest),
-		closing:     make(chan struct{}),
-		stopped:     make(chan struct{}),
+		opts:         opts,
+		log:          opts.Logger,
+		db:           db,
+		lock:         lockFile,
+		writes:       make(chan *write, queueLength),
+		compactions:  make(chan *compactRequest),
+		maintainSoon: make(chan struct{}, 1),
+		closing:      make(chan struct{}),
+		stopped:      make(chan struct{}),
 	}
-	if err := s.recover(was); err != nil {
+	if err := s.restart(was); err != nil {
 		return nil, err
 	}
 	if !exists {
@@ -128,6 +138,10 @@ func openBadger(opts Options) (db *badgerdb.DB, err error) {
 		}
 	}()
 	db, err = badgerdb.OpenManaged(badgerOptions(opts))
+	var system syscall.Errno
+	if errors.As(err, &system) && system != syscall.ENOENT {
+		return nil, fmt.Errorf("opening the store in %s: %w", opts.Dir, err)
+	}
 	if err != nil {
 		return nil, damaged(opts.Dir, err)
 	}
@@ -179,13 +193,18 @@ func badgerOptions(opts Options) badgerdb.Options {
 	o.NumLevelZeroTables = 3
 	o.NumLevelZeroTablesStall = 8
 	o.NumCompactors = 2
-	o.BaseTableSize = 4 << 20
+	// Badger keeps up to eight buffers of twice a table's size for building
+	// tables, until it has built none for some seconds.
+	o.BaseTableSize = 2 << 20
+	o.TableSizeMultiplier = 1
 	o.BaseLevelSize = 16 << 20
 
 	// Tables are mapped and not compressed, so the page cache is the cache.
 	o.Compression = options.None
 	o.BlockCacheSize = 0
-	o.ChecksumVerificationMode = options.OnTableRead
+	// With a check of its own Badger goes on without a table that is damaged;
+	// Open checks them all.
+	o.ChecksumVerificationMode = options.NoVerification
 
 	// The value log is unused, see partSize, and so the smallest that Badger
 	// takes. Badger wants the threshold to fit in a transaction; what is put

@@ -17,6 +17,20 @@ func freeBytes(dir string) (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
+// enoughToOpen checks that there is room for what Badger writes while it opens:
+// a new write-ahead log, and tables of those that a crash left behind.
+func enoughToOpen(opts Options) error {
+	free, err := freeBytes(opts.Dir)
+	if err != nil {
+		return err
+	}
+	if need := min(opts.MinFree/2, 3*opts.TableSize); free < need {
+		return fmt.Errorf("opening the store: %w: %d MiB are free in %s, and %d are needed to open it: make space there",
+			store.ErrNoSpace, free>>20, opts.Dir, need>>20)
+	}
+	return nil
+}
+
 // writable says why writes other than deletes, and why deletes, can't be taken
 // now.
 //

@@ -38,7 +38,10 @@ type Store struct {
 	// failed holds why no write is taken any more.
 	failed atomic.Pointer[error]
 	// written tells which history is due to be compacted.
-	written written
+	written      written
+	maintainSoon chan struct{} // holds one: much was written
+	sweeper      sweeper       // the committer's
+	stamped      uint64        // the maintainer's: revision in the stamp
 
 	writes      chan *write
 	compactions chan *compactRequest

@@ -7,13 +7,22 @@ import (
 	badgerdb "github.com/dgraph-io/badger/v4"
 )
 
-// recover finds out how far the store had come and checks that nothing between
+// restart finds out how far the store had come and checks that nothing between
 // there and the oldest revision that is kept is missing. was is what the
 // directory said of it.
 //
 // A batch is one transaction of Badger, so it is there as a whole or not at
 // all, and the record of the newest batch is the store's revision.
-func (s *Store) recover(was stamp) error {
+func (s *Store) restart(was stamp) (err error) {
+	// Badger panics on some damage.
+	defer func() {
+		if r := recover(); r != nil {
+			err = damaged(s.opts.Dir, fmt.Errorf("%v", r))
+		}
+	}()
+	if err := s.db.VerifyChecksum(); err != nil {
+		return damaged(s.opts.Dir, err)
+	}
 	compacted, err := s.readCompaction()
 	if err != nil {
 		return damaged(s.opts.Dir, err)
