@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,41 +20,40 @@ type NodeIdentity struct {
 	Client, Serving KeyPair
 }
 
-func (n *NodeIdentity) files() map[string]*[]byte {
-	return map[string]*[]byte{
-		authorityFile: &n.Authority,
-		"client.crt":  &n.Client.Cert, "client.key": &n.Client.Key,
-		"serving.crt": &n.Serving.Cert, "serving.key": &n.Serving.Key,
-	}
-}
+const identityFile = "identity.json"
 
-// Save keeps the identity in a directory that only its owner can read.
+// Save keeps the identity in a directory, in one file that only its owner can
+// read, so that keys and certificates never part.
 func (n *NodeIdentity) Save(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("keeping the node's identity: %w", err)
+	data, err := json.Marshal(n)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
 	}
-	for name, data := range n.files() {
-		if err := writeSecret(filepath.Join(dir, name), *data); err != nil {
-			return fmt.Errorf("keeping the node's identity: %w", err)
-		}
+	if err == nil {
+		err = writeSecret(filepath.Join(dir, identityFile), data)
+	}
+	if err != nil {
+		return fmt.Errorf("keeping the node's identity: %w", err)
 	}
 	return nil
 }
 
 // LoadNodeIdentity reads what Save wrote; ok is false where there is none.
 func LoadNodeIdentity(dir, nodeName string) (id *NodeIdentity, ok bool, err error) {
-	n := &NodeIdentity{}
-	for name, data := range n.files() {
-		*data, err = os.ReadFile(filepath.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, false, nil
-		}
-		if err != nil {
-			return nil, false, fmt.Errorf("reading the node's identity: %w", err)
-		}
+	path := filepath.Join(dir, identityFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
 	}
-	if err := n.check(nodeName); err != nil {
-		return nil, false, fmt.Errorf("reading the node's identity in %s: %w", dir, err)
+	n := &NodeIdentity{}
+	if err == nil {
+		err = json.Unmarshal(data, n)
+	}
+	if err == nil {
+		err = n.check(nodeName)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("reading the node's identity in %s: %w (remove the file and join again with a token)", path, err)
 	}
 	return n, true, nil
 }
