@@ -48,13 +48,11 @@ func serviceKind(o Options) *Kind {
 		PrepareForStatusUpdate: func(svc, old *corev1.Service) { svc.Spec = old.Spec },
 		Validate:               validateService,
 		ValidateUpdate:         validateServiceUpdate,
-		ValidateStatusUpdate: func(svc, _ *corev1.Service) field.ErrorList {
-			return validateLoadBalancerStatus(&svc.Status.LoadBalancer, field.NewPath("status", "loadBalancer"), &svc.Spec)
-		},
-		Unserved: unservedService,
-		Warnings: serviceWarnings,
-		Claims:   serviceClaims,
-		Allocate: addresses.allocate,
+		ValidateStatusUpdate:   func(svc, _ *corev1.Service) field.ErrorList { return validateServiceStatus(svc) },
+		Unserved:               unservedService,
+		Warnings:               serviceWarnings,
+		Claims:                 serviceClaims,
+		Allocate:               addresses.allocate,
 		Row: func(svc *corev1.Service, now metav1.Time) []any {
 			return []any{
 				svc.Name, string(svc.Spec.Type), clusterIPCell(svc), externalIPCell(svc), orNone(portsCell(svc.Spec.Ports)),
