@@ -139,7 +139,7 @@ func TestCorrectPlugin(t *testing.T) {
 func TestSlowClose(t *testing.T) {
 	t.Parallel()
 	opts := options(t, "close-hangs")
-	opts.Select = func(id string) bool { return strings.HasPrefix(id, "plugin.exit.") }
+	opts.Select = func(id string) bool { return id == "plugin.exit.host-gone" }
 	Test(t, opts)
 }
 
