@@ -27,8 +27,8 @@ type hollow struct {
 	containers map[string]*container
 	// bySandbox has the containers once more: a simulation has thousands.
 	bySandbox map[string]map[string]*container
-	images     map[string]*runtime.Image
-	feed       feed
+	images    map[string]*runtime.Image
+	feed      feed
 }
 
 type container struct {
