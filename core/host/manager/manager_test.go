@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -419,7 +420,12 @@ func TestDuplicates(t *testing.T) {
 func TestNodes(t *testing.T) {
 	api := newFakeAPI(t)
 	server := newRig(t, api, nil)
-	n1 := newRig(t, api, node(t, "n1", map[string]string{"disk": "ssd"}))
+	var info atomic.Pointer[pluginv1.NodeInfo]
+	info.Store(&pluginv1.NodeInfo{Name: "n1"})
+	n1 := newRig(t, api, func(o *Options) {
+		node(t, "n1", map[string]string{"disk": "ssd"})(o)
+		o.NodeInfo = info.Load
+	})
 	n2 := newRig(t, api, node(t, "n2", nil))
 	api.create(object("v", pintlev1.PluginSpec{Type: pintlev1.VolumePlugin}))
 	s := server.eventually(t, "v", "both nodes run it", func(s pintlev1.PluginStatus) bool { return s.Ready == "2/2" })
@@ -439,9 +445,7 @@ func TestNodes(t *testing.T) {
 
 	// The node changes: the plugin is swapped for one that knows.
 	before := server.api.get("v").Status.Nodes[0].PID
-	n1.opts.NodeInfo = func() *pluginv1.NodeInfo {
-		return &pluginv1.NodeInfo{Name: "n1", PodCidrs: []string{"10.0.0.0/24"}}
-	}
+	info.Store(&pluginv1.NodeInfo{Name: "n1", PodCidrs: []string{"10.0.0.0/24"}})
 	n1.Resync()
 	server.eventually(t, "v", "the plugin was swapped", func(s pintlev1.PluginStatus) bool {
 		return len(s.Nodes) == 1 && s.Nodes[0].PID != before && s.Nodes[0].Phase == pintlev1.PluginRunning
