@@ -14,13 +14,21 @@ import (
 // chosen ones were taken by somebody else in between.
 const allocationTrials = 16
 
-// allocator answers from the store.
-type allocator struct{ store store.Store }
+// allocator answers from the store, for the object at a key: what that holds
+// itself is free to it, so that making an object which is there is answered
+// with that, not with a claim that is taken.
+type allocator struct {
+	store store.Store
+	key   string
+}
 
 func (a allocator) Holder(ctx context.Context, claim string) (string, error) {
 	owner, err := a.store.Reservation(ctx, claim)
 	if errors.Is(err, store.ErrNotFound) {
 		return "", nil
+	}
+	if owner == a.key {
+		return "", err
 	}
 	return owner, err
 }
@@ -41,7 +49,7 @@ func (s *Service) allocate(ctx context.Context, r *request, obj, old runtime.Obj
 		if trial < allocationTrials {
 			candidate = obj.DeepCopyObject()
 		}
-		claims, err := r.kind.Allocate(ctx, allocator{s.store}, candidate, old)
+		claims, err := r.kind.Allocate(ctx, allocator{s.store, r.key()}, candidate, old)
 		if err != nil {
 			return nil, internal(fmt.Errorf("allocating unique values for %s %s: %w", r.kind.Resource, r.Name, err))
 		}
