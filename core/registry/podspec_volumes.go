@@ -65,8 +65,8 @@ func validateHostPath(s *corev1.VolumeSource, at *field.Path) field.ErrorList {
 	errs := noBacksteps(s.HostPath.Path, at.Child("path"))
 	if t := s.HostPath.Type; t != nil {
 		errs = append(errs, oneOf(at.Child("type"), *t,
-			corev1.HostPathBlockDev, corev1.HostPathCharDev, corev1.HostPathDirectory, corev1.HostPathDirectoryOrCreate,
-			corev1.HostPathFile, corev1.HostPathFileOrCreate, corev1.HostPathSocket, corev1.HostPathUnset)...)
+			corev1.HostPathUnset, corev1.HostPathBlockDev, corev1.HostPathCharDev, corev1.HostPathDirectory, corev1.HostPathDirectoryOrCreate,
+			corev1.HostPathFile, corev1.HostPathFileOrCreate, corev1.HostPathSocket)...)
 	}
 	return errs
 }

@@ -8,27 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-func builtin(t testing.TB, o registry.Options) *registry.Registry {
-	t.Helper()
-	if err := o.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	r, err := registry.New(registry.Builtin(o)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-func kind(t testing.TB, r *registry.Registry, group, resource string) *registry.Kind {
-	t.Helper()
-	k, ok := r.ByResource(schema.GroupResource{Group: group, Resource: resource})
-	if !ok {
-		t.Fatalf("no kind for %s in group %q", resource, group)
-	}
-	return k
-}
-
 func TestBuiltinKindsAreFoundInEveryWay(t *testing.T) {
 	r := builtin(t, registry.Options{})
 	var names []string

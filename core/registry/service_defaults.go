@@ -65,9 +65,13 @@ func keepAllocated(svc, old *corev1.Service) {
 	if !needsNodePort(old) || !needsNodePort(svc) {
 		return
 	}
-	used := sets.New[int32]()
+	type identity struct {
+		protocol corev1.Protocol
+		port     int32
+	}
+	used := map[identity]bool{}
 	for _, port := range svc.Spec.Ports {
-		used.Insert(port.NodePort)
+		used[identity{port.Protocol, port.NodePort}] = true
 	}
 	before := map[string]int32{}
 	for _, port := range old.Spec.Ports {
@@ -75,9 +79,10 @@ func keepAllocated(svc, old *corev1.Service) {
 	}
 	for i := range svc.Spec.Ports {
 		port := &svc.Spec.Ports[i]
-		if was := before[port.Name]; port.NodePort == 0 && was != 0 && !used.Has(was) {
-			port.NodePort = was
-			used.Insert(was)
+		was := identity{port.Protocol, before[port.Name]}
+		if port.NodePort == 0 && was.port != 0 && !used[was] {
+			port.NodePort = was.port
+			used[was] = true
 		}
 	}
 }
