@@ -1,7 +1,9 @@
-// image makes a container image of one static executable, as a docker archive
-// that "pintle image import" reads. No registry and no base image is needed.
+// image makes a container image of one static executable, or of a directory, as
+// a docker archive that "pintle image import" reads. No registry and no base
+// image is needed.
 //
 //	image -binary bin/demo/webserver -tag pintle.io/demo/webserver:1 -out bin/demo/webserver.tar
+//	image -root rootfs -tag example.org/nginx:1 -out nginx.tar
 package main
 
 import (
@@ -25,24 +27,30 @@ import (
 
 func main() {
 	binary := flag.String("binary", "", "the executable")
+	root := flag.String("root", "", "a root file system, in place of an executable")
 	tag := flag.String("tag", "", "name of the image")
 	out := flag.String("out", "", "archive to write")
 	flag.Parse()
-	if err := run(*binary, *tag, *out); err != nil {
+	if err := run(*binary, *root, *tag, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
 }
 
-func run(binary, tag, out string) error {
-	if binary == "" || tag == "" || out == "" {
-		return errors.New("-binary, -tag and -out are required")
+func run(binary, root, tag, out string) error {
+	if (binary == "") == (root == "") || tag == "" || out == "" {
+		return errors.New("-tag, -out and one of -binary and -root are required")
 	}
 	ref, err := name.NewTag(tag)
 	if err != nil {
 		return fmt.Errorf("the tag: %w", err)
 	}
-	content, err := layerOf(binary)
+	var content []byte
+	if binary != "" {
+		content, err = layerOf(binary)
+	} else {
+		content, err = layerOfTree(root)
+	}
 	if err != nil {
 		return err
 	}
@@ -60,7 +68,10 @@ func run(binary, tag, out string) error {
 	}
 	config = config.DeepCopy()
 	config.Architecture, config.OS = runtime.GOARCH, "linux"
-	config.Config = v1.Config{Entrypoint: []string{"/" + filepath.Base(binary)}, WorkingDir: "/"}
+	config.Config = v1.Config{WorkingDir: "/", Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}}
+	if binary != "" {
+		config.Config.Entrypoint = []string{"/" + filepath.Base(binary)}
+	}
 	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
@@ -94,6 +105,19 @@ func layerOf(binary string) ([]byte, error) {
 	}
 	if _, err := w.Write(content); err != nil {
 		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// layerOfTree is a tar of everything below a directory.
+func layerOfTree(root string) ([]byte, error) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if err := w.AddFS(os.DirFS(root)); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", root, err)
 	}
 	if err := w.Close(); err != nil {
 		return nil, err
