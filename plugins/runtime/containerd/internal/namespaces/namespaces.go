@@ -61,17 +61,29 @@ func Create(o Options) error {
 	if len(o.Kinds) == 0 {
 		return nil
 	}
-	done := make(chan error, 1)
-	go func() {
-		// Never unlocked: the thread has other namespaces now, and ends with
-		// this goroutine.
-		runtime.LockOSThread()
-		done <- create(o)
-	}()
-	if err := <-done; err != nil {
+	if err := onOwnThread(func() error { return create(o) }); err != nil {
 		return errors.Join(err, Release(o.Dir))
 	}
 	return nil
+}
+
+// onOwnThread calls f on a thread that ends with it, since f changes it. The
+// process's first thread never ends, and is what /proc/self shows; it is not
+// used.
+func onOwnThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// While this goroutine holds it, another one gets another thread.
+			done <- onOwnThread(f)
+			runtime.UnlockOSThread()
+			return
+		}
+		// Never unlocked: the thread ends with this goroutine.
+		done <- f()
+	}()
+	return <-done
 }
 
 func create(o Options) error {
