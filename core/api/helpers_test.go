@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -23,5 +24,15 @@ func wantSame(t testing.TB, got, want runtime.Object) {
 	}
 	if string(g) != string(w) {
 		t.Errorf("got  %s\nwant %s", g, w)
+	}
+}
+
+// eventually polls until a condition holds.
+func eventually(t testing.TB, complaint string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(complaint)
+		}
 	}
 }

@@ -78,14 +78,17 @@ func (x *index) NodeNeeds(ctx context.Context, node, resource, namespace, name s
 	return x.ask(ctx, func() bool { return x.needs[node][ref] > 0 })
 }
 
-// PluginRules implements auth.Directory.
-func (x *index) PluginRules(ctx context.Context, pluginType, name string) ([]auth.Rule, error) {
-	var rules []auth.Rule
-	_, err := x.ask(ctx, func() bool {
-		rules = x.rules[pluginType+"/"+name]
-		return len(rules) > 0
+// PluginAllows implements auth.Directory.
+func (x *index) PluginAllows(ctx context.Context, pluginType, name string, a auth.Attributes) (bool, error) {
+	id := pluginType + "/" + name
+	return x.ask(ctx, func() bool {
+		for _, rule := range x.rules[id] {
+			if rule.Allows(a) {
+				return true
+			}
+		}
+		return false
 	})
-	return rules, err
 }
 
 // ask answers at once where the answer is yes. A no is given only by an index

@@ -34,9 +34,9 @@ type Directory interface {
 	// named object: resource is "pods" (the pod itself), "secrets",
 	// "configmaps" or "serviceaccounts".
 	NodeNeeds(ctx context.Context, node, resource, namespace, name string) (bool, error)
-	// PluginRules returns the permissions of a plugin: what its object grants
-	// or, where that is silent, what the plugin declares.
-	PluginRules(ctx context.Context, pluginType, name string) ([]Rule, error)
+	// PluginAllows tells whether a rule of a plugin allows a request: those that
+	// its object grants or, where that is silent, those that the plugin declares.
+	PluginAllows(ctx context.Context, pluginType, name string, a Attributes) (bool, error)
 }
 
 // Rule allows verbs on resources of an API group; "*" stands for all.
@@ -85,14 +85,12 @@ func (z *authorizer) authorizePlugin(ctx context.Context, pluginType, name strin
 	if a.Resource == "" {
 		return false, "", nil
 	}
-	rules, err := z.directory.PluginRules(ctx, pluginType, name)
+	allowed, err := z.directory.PluginAllows(ctx, pluginType, name, a)
 	if err != nil {
 		return false, "", fmt.Errorf("reading the permissions of plugin %s/%s: %w", pluginType, name, err)
 	}
-	for _, r := range rules {
-		if r.allows(a) {
-			return true, "", nil
-		}
+	if allowed {
+		return true, "", nil
 	}
 	return false, fmt.Sprintf("plugin %s/%s was not granted it: see spec.permissions of its Plugin object", pluginType, name), nil
 }

@@ -13,14 +13,15 @@ func (fakeDirectory) NodeNeeds(_ context.Context, node, resource, namespace, nam
 	return node == "n1" && namespace == "default" && name == "mine", nil
 }
 
-func (fakeDirectory) PluginRules(_ context.Context, pluginType, name string) ([]Rule, error) {
-	if pluginType == "controller" && name == "replication" {
-		return []Rule{
-			{Group: "", Resources: []string{"pods", "replicationcontrollers/status"}, Verbs: []string{"*"}},
-			{Group: "apps", Resources: []string{"*"}, Verbs: []string{"get"}},
-		}, nil
+func (fakeDirectory) PluginAllows(_ context.Context, pluginType, name string, a Attributes) (bool, error) {
+	if pluginType != "controller" || name != "replication" {
+		return false, nil
 	}
-	return nil, nil
+	rules := []Rule{
+		{Group: "", Resources: []string{"pods", "replicationcontrollers/status"}, Verbs: []string{"*"}},
+		{Group: "apps", Resources: []string{"*"}, Verbs: []string{"get"}},
+	}
+	return rules[0].Allows(a) || rules[1].Allows(a), nil
 }
 
 func TestAuthorizer(t *testing.T) {

@@ -22,7 +22,7 @@ func (z *authorizer) authorizeNode(ctx context.Context, node string, a Attribute
 		return authorizeNodeLease(node, a)
 	}
 	for _, r := range nodeRules {
-		if r.allows(a) {
+		if r.Allows(a) {
 			return true, "", nil
 		}
 	}

@@ -2,7 +2,8 @@ package auth
 
 import "strings"
 
-func (r Rule) allows(a Attributes) bool {
+// Allows tells whether the rule allows a request.
+func (r Rule) Allows(a Attributes) bool {
 	return (r.Group == "*" || r.Group == a.Group) &&
 		contains(r.Verbs, a.Verb) && r.covers(a.Resource, a.Subresource)
 }
