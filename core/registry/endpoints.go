@@ -16,9 +16,10 @@ func endpointsKind() *Kind {
 	return typed(Kind{
 		GVK:      corev1.SchemeGroupVersion.WithKind("Endpoints"),
 		Resource: "endpoints", Singular: "endpoints", ShortNames: []string{"ep"}, Namespaced: true,
-		New:          func() runtime.Object { return &corev1.Endpoints{} },
-		NewList:      func() runtime.Object { return &corev1.EndpointsList{} },
-		ValidateName: apivalidation.NameIsDNSSubdomain,
+		CreateOnUpdate: true,
+		New:            func() runtime.Object { return &corev1.Endpoints{} },
+		NewList:        func() runtime.Object { return &corev1.EndpointsList{} },
+		ValidateName:   apivalidation.NameIsDNSSubdomain,
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn(),
 			column("Endpoints", corev1.Endpoints{}.SwaggerDoc()["subsets"]),

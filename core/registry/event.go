@@ -17,9 +17,10 @@ func eventKind() *Kind {
 	return typed(Kind{
 		GVK:      corev1.SchemeGroupVersion.WithKind("Event"),
 		Resource: "events", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true,
-		New:          func() runtime.Object { return &corev1.Event{} },
-		NewList:      func() runtime.Object { return &corev1.EventList{} },
-		ValidateName: validation.NameIsDNSSubdomain,
+		CreateOnUpdate: true,
+		New:            func() runtime.Object { return &corev1.Event{} },
+		NewList:        func() runtime.Object { return &corev1.EventList{} },
+		ValidateName:   validation.NameIsDNSSubdomain,
 		FieldNames: []string{
 			"involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
 			"involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",

@@ -12,6 +12,7 @@ func leaseKind() *Kind {
 	return typed(Kind{
 		GVK:      coordinationv1.SchemeGroupVersion.WithKind("Lease"),
 		Resource: "leases", Singular: "lease", Namespaced: true,
+		CreateOnUpdate: true, ConditionalUpdate: true,
 		New:          func() runtime.Object { return &coordinationv1.Lease{} },
 		NewList:      func() runtime.Object { return &coordinationv1.LeaseList{} },
 		ValidateName: validation.NameIsDNSSubdomain,
