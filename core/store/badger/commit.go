@@ -125,7 +125,7 @@ func (b *batch) put() error {
 			return fmt.Errorf("%w: %w", errRefused, err)
 		}
 	}
-	return txn.CommitAt(last, nil)
+	return b.s.commit(txn, last)
 }
 
 func (b *batch) answer(err error) {

@@ -109,7 +109,7 @@ func (s *Store) putCompaction(c compaction) error {
 			return fmt.Errorf("%w: %w", errRefused, err)
 		}
 	}
-	return txn.CommitAt(visible, nil)
+	return s.commit(txn, visible)
 }
 
 func (s *Store) staleBatchKeys(version, revision uint64) (keys [][]byte) {

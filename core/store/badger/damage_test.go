@@ -9,8 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"golang.org/x/sys/unix"
+	"time"
 
 	"github.com/pintle-io/pintle/core/store"
 	"github.com/pintle-io/pintle/core/store/badger"
@@ -176,15 +175,7 @@ func TestRestoreRefuses(t *testing.T) {
 // is full, what was acknowledged stays, reads go on, and so do writes once
 // there is space.
 func TestDiskFull(t *testing.T) {
-	mount := t.TempDir()
-	if err := unix.Mount("tmpfs", mount, "tmpfs", 0, "size=96m"); err != nil {
-		t.Fatalf("mounting a file system of 96 MiB: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(mount, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	mount := memoryMount(t, "size=96m")
 	opts := crashOptions(filepath.Join(mount, "store"))
 	opts.MinFree = 0 // the default
 	opts.History = badger.History{Bytes: 1 << 20}
@@ -241,7 +232,8 @@ func TestDiskFull(t *testing.T) {
 	}
 	check()
 
-	// By another, to the last byte, while the store is in use.
+	// By another, to the last byte, once Badger has written what it had begun.
+	waitUntilIdle(t, s)
 	ballast := filepath.Join(mount, "ballast")
 	f, err := os.Create(ballast)
 	if err != nil {
@@ -297,6 +289,21 @@ func TestDiskFull(t *testing.T) {
 	if _, err := badger.Open(opts); !errors.Is(err, store.ErrNoSpace) {
 		t.Errorf("opening on a full disk: %v, want %v", err, store.ErrNoSpace)
 	}
+}
+
+// waitUntilIdle waits until Badger neither writes out nor compacts tables.
+func waitUntilIdle(t *testing.T, s *badger.Store) {
+	t.Helper()
+	var last string
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		now := badger.Tables(s)
+		if now == last {
+			return
+		}
+		last = now
+		time.Sleep(time.Second)
+	}
+	t.Fatal("Badger did not come to rest")
 }
 
 func writeFile(t *testing.T, path, content string) {

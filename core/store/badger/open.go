@@ -3,7 +3,6 @@ package badger
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -88,7 +87,11 @@ func open(opts Options, lockFile *os.File) (_ *Store, err error) {
 			return nil, fmt.Errorf("making a store in %s: %w", opts.Dir, err)
 		}
 	}
+	if s.logs, err = openLogSync(filepath.Join(opts.Dir, dbName)); err != nil {
+		return nil, fmt.Errorf("opening the store in %s: %w", opts.Dir, err)
+	}
 	if s.metrics, err = newMetrics(s, opts.Metrics); err != nil {
+		s.logs.close()
 		return nil, fmt.Errorf("opening the store in %s: %w", opts.Dir, err)
 	}
 	s.written.note(s.visible.Load(), 0)
@@ -128,7 +131,7 @@ func mustBeEmpty(dir string) error {
 }
 
 func openBadger(opts Options) (db *badgerdb.DB, err error) {
-	if err := removeEmptyLogs(filepath.Join(opts.Dir, dbName)); err != nil {
+	if err := prepareLogs(filepath.Join(opts.Dir, dbName)); err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", opts.Dir, err)
 	}
 	// Badger panics on some damage that it finds while opening.
@@ -148,39 +151,10 @@ func openBadger(opts Options) (db *badgerdb.DB, err error) {
 	return db, nil
 }
 
-// removeEmptyLogs removes logs without content, which Badger takes for an
-// error: one whose making a crash cut short, and one whose removal it did, since
-// Badger empties a log before it removes it.
-func removeEmptyLogs(dir string) error {
-	files, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if ext := filepath.Ext(f.Name()); ext != ".mem" && ext != ".vlog" {
-			continue
-		}
-		info, err := f.Info()
-		if err != nil {
-			return err
-		}
-		if info.Size() > 0 {
-			continue
-		}
-		if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func badgerOptions(opts Options) badgerdb.Options {
 	o := badgerdb.DefaultOptions(filepath.Join(opts.Dir, dbName))
 	o.Logger = badgerLogger{opts.Logger}
-	o.SyncWrites = true
+	o.SyncWrites = false // See logSync.
 	o.DetectConflicts = false
 	o.MetricsEnabled = false
 

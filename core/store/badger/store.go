@@ -2,6 +2,7 @@ package badger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -22,6 +23,7 @@ type Store struct {
 	log  *slog.Logger
 	db   *badgerdb.DB
 	lock *os.File
+	logs *logSync // the committer's
 
 	window  *window.Window
 	metrics *metrics
@@ -99,7 +101,7 @@ func (s *Store) Close() error {
 
 // shut closes what Open opened.
 func (s *Store) shut() error {
-	err := s.db.Close()
+	err := errors.Join(s.logs.close(), s.db.Close())
 	if err == nil && s.failed.Load() == nil {
 		err = writeStamp(s.opts.Dir, s.visible.Load())
 	}

@@ -55,7 +55,7 @@ func (s *Store) sweep() error {
 			break
 		}
 	}
-	return to.CommitAt(visible, nil)
+	return s.commit(to, visible)
 }
 
 // touch writes what is at a key once more: nothing most of the time.
