@@ -2,10 +2,9 @@ package badger
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 
 	"github.com/pintle-io/pintle/core/store"
+	"github.com/pintle-io/pintle/core/store/internal/record"
 )
 
 // What is kept under which key of Badger. The version of everything that a
@@ -26,8 +25,6 @@ const (
 )
 
 const (
-	// recordV1 begins each record, so that later layouts can be told apart.
-	recordV1 = 1
 	// partSize is the most that one Badger value takes, so that none ever goes
 	// to the value log: one file less to sync, collect and run out of space in.
 	partSize = 512 << 10
@@ -38,8 +35,6 @@ const (
 )
 
 var compactedKey = []byte{metaPrefix, 'c'}
-
-var errMalformed = errors.New("malformed record")
 
 func entryKey(key string) []byte  { return append([]byte{entryPrefix}, key...) }
 func claimKey(name string) []byte { return append([]byte{claimPrefix}, name...) }
@@ -63,28 +58,21 @@ type header struct {
 }
 
 func appendHeader(b []byte, h header) []byte {
-	b = append(b, recordV1)
-	b = binary.AppendUvarint(b, h.revision)
-	b = binary.AppendUvarint(b, h.created)
-	b = binary.AppendUvarint(b, uint64(h.parts))
-	b = binary.AppendUvarint(b, uint64(len(h.claims)))
-	for _, c := range h.claims {
-		b = appendString(b, c)
-	}
-	return b
+	b = append(b, record.V1)
+	b = record.AppendUvarint(b, h.revision)
+	b = record.AppendUvarint(b, h.created)
+	b = record.AppendUvarint(b, uint64(h.parts))
+	return record.AppendStrings(b, h.claims)
 }
 
 // decodeHeader returns the header of an entry's record and what follows it.
-func decodeHeader(record []byte) (h header, rest []byte, err error) {
-	d := decoder{b: record}
-	d.version()
-	h.revision, h.created = d.uvarint(), d.uvarint()
-	h.parts = int(d.uvarint())
-	n := d.count(1)
-	for range n {
-		h.claims = append(h.claims, d.string())
-	}
-	return h, d.b, d.err
+func decodeHeader(b []byte) (h header, rest []byte, err error) {
+	d := record.Decoder{Rest: b}
+	d.Version()
+	h.revision, h.created = d.Uvarint(), d.Uvarint()
+	h.parts = int(d.Uvarint())
+	h.claims = d.Strings()
+	return h, d.Rest, d.Err
 }
 
 // batchRecord is what a batch changed: the revisions first, first+1, and so on.
@@ -101,32 +89,32 @@ type change struct {
 func (r batchRecord) last() uint64 { return r.first + uint64(len(r.changes)) - 1 }
 
 func appendBatch(b []byte, r batchRecord) []byte {
-	b = append(b, recordV1)
-	b = binary.AppendUvarint(b, r.first)
-	b = binary.AppendUvarint(b, uint64(len(r.changes)))
+	b = append(b, record.V1)
+	b = record.AppendUvarint(b, r.first)
+	b = record.AppendUvarint(b, uint64(len(r.changes)))
 	for _, c := range r.changes {
-		b = appendString(append(b, byte(c.kind)), c.key)
+		b = record.AppendString(append(b, byte(c.kind)), c.key)
 	}
 	return b
 }
 
-func decodeBatch(record []byte) (batchRecord, error) {
-	d := decoder{b: record}
-	d.version()
-	r := batchRecord{first: d.uvarint()}
-	n := d.count(2)
+func decodeBatch(b []byte) (batchRecord, error) {
+	d := record.Decoder{Rest: b}
+	d.Version()
+	r := batchRecord{first: d.Uvarint()}
+	n := d.Count(2)
 	r.changes = make([]change, 0, n)
 	for range n {
-		c := change{kind: store.EventType(d.byte()), key: d.string()}
+		c := change{kind: store.EventType(d.Byte()), key: d.String()}
 		if c.kind < store.EventCreated || c.kind > store.EventDeleted {
-			d.fail()
+			d.Fail()
 		}
 		r.changes = append(r.changes, c)
 	}
-	if len(d.b) > 0 {
-		d.fail()
+	if len(d.Rest) > 0 {
+		d.Fail()
 	}
-	return r, d.err
+	return r, d.Err
 }
 
 // compaction is how far history was given up.
@@ -139,76 +127,12 @@ type compaction struct {
 }
 
 func appendCompaction(b []byte, c compaction) []byte {
-	return binary.AppendUvarint(binary.AppendUvarint(append(b, recordV1), c.revision), c.version)
+	return record.AppendUvarint(record.AppendUvarint(append(b, record.V1), c.revision), c.version)
 }
 
-func decodeCompaction(record []byte) (compaction, error) {
-	d := decoder{b: record}
-	d.version()
-	c := compaction{revision: d.uvarint(), version: d.uvarint()}
-	return c, d.err
-}
-
-func appendString(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-// decoder reads a record; after its first failure it yields zeros.
-type decoder struct {
-	b   []byte
-	err error
-}
-
-func (d *decoder) fail() {
-	if d.err == nil {
-		d.err = errMalformed
-	}
-	d.b = nil
-}
-
-func (d *decoder) version() {
-	if v := d.byte(); d.err == nil && v != recordV1 {
-		d.fail()
-		d.err = fmt.Errorf("%w: version %d", errMalformed, v)
-	}
-}
-
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.fail()
-		return 0
-	}
-	v := d.b[0]
-	d.b = d.b[1:]
-	return v
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-// count reads the number of items of at least a size that follow.
-func (d *decoder) count(atLeast int) int {
-	n := d.uvarint()
-	if n > uint64(len(d.b)/atLeast) {
-		d.fail()
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) string() string {
-	n := d.count(1)
-	if d.err != nil {
-		return ""
-	}
-	s := string(d.b[:n])
-	d.b = d.b[n:]
-	return s
+func decodeCompaction(b []byte) (compaction, error) {
+	d := record.Decoder{Rest: b}
+	d.Version()
+	c := compaction{revision: d.Uvarint(), version: d.Uvarint()}
+	return c, d.Err
 }

@@ -203,6 +203,7 @@ func (s *Store) maintain() {
 // maintainOnce compacts history that is over its bounds, and has Badger drop
 // what is left of it.
 func (s *Store) maintainOnce(now time.Time) {
+	s.largestCompaction.Store(largestCompaction(s.db.Tables()))
 	c := &compactRequest{sweep: true, result: make(chan error, 1)}
 	if s.opts.History.Age >= 0 {
 		c.revision = s.written.due(now, s.opts.History)

@@ -56,8 +56,9 @@
 //   - the window: Options.Window; the oldest events leave it, and watches that
 //     still need them end with store.ErrSlow;
 //   - history: Options.History; it is compacted;
-//   - the disk: Options.MinFree is kept free; below it creates and updates fail
-//     with store.ErrNoSpace, below half of it deletes do too. Badger writes
+//   - the disk: Options.MinFree and room for two compactions are kept free; below
+//     that creates and updates fail with store.ErrNoSpace, below half of it
+//     deletes do too. Badger writes
 //     through mapped files, and the kernel ends a process that writes to a
 //     mapped file on a full disk; that is why the store stops before. Should
 //     others take the last of the disk within the seconds that Badger needs to

@@ -10,6 +10,7 @@ import (
 	badgerdb "github.com/dgraph-io/badger/v4"
 
 	"github.com/pintle-io/pintle/core/store"
+	"github.com/pintle-io/pintle/core/store/internal/record"
 )
 
 const (
@@ -34,7 +35,7 @@ func readBatches(txn *badgerdb.Txn, key []byte, after uint64) ([]batchRecord, er
 			return err
 		})
 		if err == nil && r.last() != item.Version() {
-			err = fmt.Errorf("%w: it ends at revision %d", errMalformed, r.last())
+			err = fmt.Errorf("%w: it ends at revision %d", record.ErrMalformed, r.last())
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading the batch of revision %d: %w", item.Version(), err)
@@ -141,7 +142,7 @@ func (s *Store) replayChange(r batchRecord, revision uint64, c change) (*store.E
 		defer txn.Discard()
 		was, found, err := s.readEntry(txn, c.key)
 		if err == nil && !found {
-			err = fmt.Errorf("%w: no value of %s at revision %d", errMalformed, c.key, version)
+			err = fmt.Errorf("%w: no value of %s at revision %d", record.ErrMalformed, c.key, version)
 		}
 		return was.Value, err
 	}

@@ -94,6 +94,7 @@ func open(opts Options, lockFile *os.File) (_ *Store, err error) {
 		s.logs.close()
 		return nil, fmt.Errorf("opening the store in %s: %w", opts.Dir, err)
 	}
+	s.largestCompaction.Store(largestCompaction(db.Tables()))
 	s.written.note(s.visible.Load(), 0)
 	s.window = window.New(window.Config{
 		Limits:   window.Limits{Events: opts.Window.Events, Bytes: opts.Window.Bytes},

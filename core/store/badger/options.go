@@ -24,9 +24,9 @@ type Options struct {
 	TableSize int64
 	// MaxValueSize is the limit of one value in bytes. Default 1.5 MiB, etcd's.
 	MaxValueSize int
-	// MinFree is the free space in bytes on the file system below which writes
-	// fail with store.ErrNoSpace (deletes below half of it), so that tables
-	// can be written out and compacted whatever happens. Default 8 TableSize.
+	// MinFree is the free space in bytes, beside what compactions may need, below
+	// which writes fail with store.ErrNoSpace (deletes below half of it), so that
+	// the store has room to finish what it began. Default 8 TableSize.
 	MinFree int64
 
 	// History says how much of the past is kept for watches and lists from

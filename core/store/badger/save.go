@@ -1,11 +1,7 @@
 package badger
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,20 +11,7 @@ import (
 	badgerdb "github.com/dgraph-io/badger/v4"
 
 	"github.com/pintle-io/pintle/core/store"
-)
-
-// A saved store is snapshotMagic, frames of a uvarint length and as many bytes,
-// and the SHA-256 of all before it. The frames are the revision, the entries in
-// key order with the claims that they hold, and the number of entries.
-const (
-	snapshotMagic  = "PINTLE-STORE-SNAPSHOT\n"
-	snapshotFormat = 1
-
-	frameStart = 1
-	frameEntry = 2
-	frameEnd   = 3
-
-	maxFrame = 128 << 20
+	"github.com/pintle-io/pintle/core/store/internal/saved"
 )
 
 // Save implements store.Store. Restore reads what it writes.
@@ -43,30 +26,20 @@ func (s *Store) Save(ctx context.Context, w io.Writer) (revision uint64, err err
 		return 0, fmt.Errorf("saving the store in %s: %w", s.opts.Dir, err)
 	}
 	defer snap.close()
-
-	out := newFrameWriter(w)
-	out.frame(binary.AppendUvarint([]byte{frameStart, snapshotFormat}, revision))
-	var entries uint64
-	var buf []byte
+	out := saved.NewWriter(w, revision)
 	err = snap.scan("", func(e kept) bool {
-		h := header{revision: e.Revision, created: e.Created, claims: e.claims}
-		buf = appendHeader(appendString(append(buf[:0], frameEntry), e.Key), h)
-		buf = append(buf, e.Value...)
-		out.frame(buf)
-		entries++
-		return out.err == nil
+		return out.Entry(saved.Entry{Entry: e.Entry, Claims: e.claims})
 	})
-	out.frame(binary.AppendUvarint([]byte{frameEnd}, entries))
-	if err := errors.Join(err, out.close()); err != nil {
+	if err := errors.Join(err, out.Close()); err != nil {
 		return 0, fmt.Errorf("saving the store in %s: %w", s.opts.Dir, err)
 	}
 	return revision, nil
 }
 
-// Restore makes a store in an empty directory from what Save wrote, and returns
-// its revision. History begins there: nothing older can be listed or watched.
-// What it read is checked as a whole before the directory becomes a store, so a
-// failed one leaves none behind.
+// Restore makes a store in an empty directory from what Save wrote, of this
+// implementation or another, and returns its revision. History begins there:
+// nothing older can be listed or watched. What it reads is checked as a whole
+// before the directory becomes a store, so one that fails leaves none behind.
 func Restore(ctx context.Context, opts Options, r io.Reader) (revision uint64, err error) {
 	opts, err = opts.withDefaults()
 	if err != nil {
@@ -80,8 +53,12 @@ func Restore(ctx context.Context, opts Options, r io.Reader) (revision uint64, e
 		return 0, err
 	}
 	defer lockFile.Close()
-	if _, exists, err := readStamp(opts.Dir); err != nil || exists {
-		return 0, errors.Join(err, fmt.Errorf("%s holds a store already: restore to an empty directory", opts.Dir))
+	_, exists, err := readStamp(opts.Dir)
+	if err != nil {
+		return 0, err
+	}
+	if exists {
+		return 0, fmt.Errorf("%s holds a store already: restore to an empty directory", opts.Dir)
 	}
 	if err := mustBeEmpty(opts.Dir); err != nil {
 		return 0, err
@@ -91,22 +68,23 @@ func Restore(ctx context.Context, opts Options, r io.Reader) (revision uint64, e
 			err = errors.Join(err, os.RemoveAll(filepath.Join(opts.Dir, dbName)))
 		}
 	}()
-	if revision, err = fill(ctx, opts, r); err != nil {
-		return 0, fmt.Errorf("restoring a store to %s: %w", opts.Dir, err)
+	if revision, err = fill(ctx, opts, r); err == nil {
+		err = writeStamp(opts.Dir, revision)
 	}
-	if err := writeStamp(opts.Dir, revision); err != nil {
+	if err != nil {
 		return 0, fmt.Errorf("restoring a store to %s: %w", opts.Dir, err)
 	}
 	return revision, nil
 }
 
-// fill makes Badger's part of a store of a saved one.
+// fill makes Badger's part of a store of a saved one. Closing Badger puts all of
+// it on disk.
 func fill(ctx context.Context, opts Options, r io.Reader) (revision uint64, err error) {
-	in, err := newFrameReader(r)
+	in, err := saved.NewReader(r)
 	if err != nil {
 		return 0, err
 	}
-	if revision, err = in.start(); err != nil {
+	if err := enoughToOpen(opts); err != nil {
 		return 0, err
 	}
 	db, err := openBadger(opts)
@@ -114,69 +92,56 @@ func fill(ctx context.Context, opts Options, r io.Reader) (revision uint64, err 
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-
-	into := restorer{db: db, revision: revision, limit: opts.batchBytes()}
+	into := restorer{db: db, opts: opts, revision: in.Revision}
 	defer into.discard()
-	var entries uint64
-	for ; ; entries++ {
+	for {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		frame, err := in.frame()
+		e, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
 		if err != nil {
 			return 0, err
 		}
-		if frame[0] == frameEnd {
-			n, _ := binary.Uvarint(frame[1:])
-			if n != entries {
-				return 0, fmt.Errorf("%w: it has %d entries, not %d", errBadSnapshot, entries, n)
-			}
-			break
-		}
-		if err := into.entry(frame, opts); err != nil {
+		if err := into.entry(e); err != nil {
 			return 0, err
 		}
 	}
-	if err := in.checksum(); err != nil {
-		return 0, err
-	}
-	if revision == 0 {
+	if in.Revision == 0 {
 		return 0, nil
 	}
-	return revision, into.finish()
+	return in.Revision, into.finish()
 }
 
 // restorer writes entries in transactions, all under the one revision.
 type restorer struct {
 	db       *badgerdb.DB
+	opts     Options
 	revision uint64
-	limit    int
 	txn      *badgerdb.Txn
 	size     int
 }
 
-func (x *restorer) entry(frame []byte, opts Options) error {
-	d := decoder{b: frame}
-	if kind := d.byte(); kind != frameEntry {
-		return fmt.Errorf("%w: unknown frame %d", errBadSnapshot, kind)
+func (x *restorer) entry(e saved.Entry) error {
+	if len(e.Value) > x.opts.MaxValueSize {
+		return fmt.Errorf("entry %s: %w: restore with a higher limit", e.Key, &store.TooLargeError{Size: len(e.Value), Limit: x.opts.MaxValueSize})
 	}
-	key := d.string()
-	if d.err != nil {
-		return fmt.Errorf("%w: %w", errBadSnapshot, d.err)
+	p := &plan{key: e.Key, revision: e.Revision}
+	p.planValue(store.WriteRequest{Op: store.OpCreate, Value: e.Value},
+		header{revision: e.Revision, created: e.Created, claims: e.Claims}, 0)
+	for _, name := range e.Claims {
+		p.put(claimKey(name), []byte(e.Key))
 	}
-	h, value, err := decodeHeader(d.b)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errBadSnapshot, err)
-	}
-	if len(value) > opts.MaxValueSize {
-		return fmt.Errorf("entry %s: %w: restore with a higher limit", key, &store.TooLargeError{Size: len(value), Limit: opts.MaxValueSize})
-	}
-	p := &plan{key: key, revision: h.revision}
-	p.planValue(store.WriteRequest{Op: store.OpCreate, Value: value}, h, 0)
-	for _, name := range h.claims {
-		p.put(claimKey(name), []byte(key))
-	}
-	if x.size+p.size > x.limit {
+	if x.size+p.size > x.opts.batchBytes() {
+		free, err := freeBytes(x.opts.Dir)
+		if err != nil {
+			return err
+		}
+		if free < x.opts.MinFree/2 {
+			return fmt.Errorf("%w: %d MiB are free in %s: make space there", store.ErrNoSpace, free>>20, x.opts.Dir)
+		}
 		if err := x.commit(); err != nil {
 			return err
 		}
@@ -219,118 +184,4 @@ func (x *restorer) finish() error {
 		x.put(compactedKey, appendCompaction(nil, compaction{revision: x.revision, version: x.revision})),
 		x.commit(),
 	)
-}
-
-var errBadSnapshot = errors.New("what is to be restored is damaged")
-
-type frameWriter struct {
-	w   *bufio.Writer
-	sum interface {
-		io.Writer
-		Sum([]byte) []byte
-	}
-	err error
-}
-
-func newFrameWriter(w io.Writer) *frameWriter {
-	f := &frameWriter{w: bufio.NewWriterSize(w, 64<<10), sum: sha256.New()}
-	f.write([]byte(snapshotMagic))
-	return f
-}
-
-func (f *frameWriter) write(b []byte) {
-	if f.err == nil {
-		f.sum.Write(b)
-		_, f.err = f.w.Write(b)
-	}
-}
-
-func (f *frameWriter) frame(b []byte) {
-	f.write(binary.AppendUvarint(nil, uint64(len(b))))
-	f.write(b)
-}
-
-func (f *frameWriter) close() error {
-	if f.err != nil {
-		return f.err
-	}
-	f.w.Write(f.sum.Sum(nil))
-	return f.w.Flush()
-}
-
-type frameReader struct {
-	r   *bufio.Reader
-	sum interface {
-		io.Writer
-		Sum([]byte) []byte
-	}
-	buf []byte
-}
-
-func newFrameReader(r io.Reader) (*frameReader, error) {
-	f := &frameReader{r: bufio.NewReaderSize(r, 64<<10), sum: sha256.New()}
-	magic := make([]byte, len(snapshotMagic))
-	if _, err := io.ReadFull(f, magic); err != nil || string(magic) != snapshotMagic {
-		return nil, fmt.Errorf("%w: it is not a saved store", errBadSnapshot)
-	}
-	return f, nil
-}
-
-// Read and ReadByte are of what the checksum covers.
-func (f *frameReader) Read(b []byte) (int, error) {
-	n, err := f.r.Read(b)
-	f.sum.Write(b[:n])
-	return n, err
-}
-
-func (f *frameReader) ReadByte() (byte, error) {
-	c, err := f.r.ReadByte()
-	if err == nil {
-		f.sum.Write([]byte{c})
-	}
-	return c, err
-}
-
-// frame returns the next frame, which is valid until the one after it.
-func (f *frameReader) frame() ([]byte, error) {
-	n, err := binary.ReadUvarint(f)
-	if err != nil {
-		return nil, fmt.Errorf("%w: it ends too early", errBadSnapshot)
-	}
-	if n == 0 || n > maxFrame {
-		return nil, fmt.Errorf("%w: frame of %d bytes", errBadSnapshot, n)
-	}
-	var b bytes.Buffer
-	if _, err := io.CopyN(&b, f, int64(n)); err != nil {
-		return nil, fmt.Errorf("%w: it ends too early", errBadSnapshot)
-	}
-	return b.Bytes(), nil
-}
-
-func (f *frameReader) start() (revision uint64, err error) {
-	frame, err := f.frame()
-	if err != nil {
-		return 0, err
-	}
-	d := decoder{b: frame}
-	if kind := d.byte(); kind != frameStart {
-		return 0, fmt.Errorf("%w: it does not begin with its revision", errBadSnapshot)
-	}
-	if format := d.byte(); format != snapshotFormat {
-		return 0, fmt.Errorf("the saved store has format %d, and this program knows format %d: restore it with the release that saved it", format, snapshotFormat)
-	}
-	revision = d.uvarint()
-	if d.err != nil {
-		return 0, fmt.Errorf("%w: %w", errBadSnapshot, d.err)
-	}
-	return revision, nil
-}
-
-func (f *frameReader) checksum() error {
-	want := f.sum.Sum(nil)
-	got := make([]byte, len(want))
-	if _, err := io.ReadFull(f.r, got); err != nil || !bytes.Equal(got, want) {
-		return fmt.Errorf("%w: its checksum does not match", errBadSnapshot)
-	}
-	return nil
 }

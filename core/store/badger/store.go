@@ -39,6 +39,9 @@ type Store struct {
 	compacted atomic.Uint64
 	// failed holds why no write is taken any more.
 	failed atomic.Pointer[error]
+	// largestCompaction is how much one of Badger's may write, in bytes, as of
+	// the last maintenance.
+	largestCompaction atomic.Int64
 	// written tells which history is due to be compacted.
 	written      written
 	maintainSoon chan struct{} // holds one: much was written

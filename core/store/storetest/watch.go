@@ -176,6 +176,7 @@ func testWatchBookmarks(t *testing.T, s *Instance) {
 			}
 		}
 	}
+	wantBookmark(store.WatchRequest{Bookmarks: true}, 0)
 	for i := range 5 {
 		create(t, s, fmt.Sprintf("/a/%d", i), "")
 	}

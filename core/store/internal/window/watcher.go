@@ -25,13 +25,20 @@ type Watcher struct {
 
 	// cursor is the revision up to which the watch was served.
 	cursor uint64
-	// bookmarkDue, when not 0, is the revision at which the first bookmark is due.
-	bookmarkDue uint64
+	// first is the bookmark that is due when the watch has caught up.
+	first firstBookmark
 
 	inWindow bool // the cursor was within the ring once
 	isLive   bool
 	isEnded  bool
 	served   time.Time
+}
+
+// firstBookmark is due once the watch has come to the store's revision as it was
+// at the call.
+type firstBookmark struct {
+	due bool
+	at  uint64
 }
 
 // Watch starts a watch after a revision. now is the store's revision at the
@@ -45,9 +52,7 @@ func (w *Window) Watch(ctx context.Context, req store.WatchRequest, now uint64) 
 		cursor:    req.After,
 	}
 	x.ctx, x.cancel = context.WithCancel(context.Background())
-	if req.Bookmarks {
-		x.bookmarkDue = max(now, req.After, 1)
-	}
+	x.first = firstBookmark{due: req.Bookmarks, at: max(now, req.After)}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended != nil {
@@ -164,12 +169,11 @@ func (x *Watcher) pumpLocked() {
 func (x *Watcher) startPumpLocked() {
 	x.window.pumping[x] = struct{}{}
 	x.window.pumps.Add(1)
-	go x.pump(x.cursor, x.bookmarkDue)
+	go x.pump(x.cursor, x.first)
 }
 
 // pump serves the watch from a cursor on until it is live or ended.
-// bookmarkDue, when not 0, is the revision at which its first bookmark is due.
-func (x *Watcher) pump(cursor, bookmarkDue uint64) {
+func (x *Watcher) pump(cursor uint64, first firstBookmark) {
 	defer x.window.pumps.Done()
 	for {
 		events, upTo, err := x.next(cursor)
@@ -182,14 +186,14 @@ func (x *Watcher) pump(cursor, bookmarkDue uint64) {
 			return
 		}
 		cursor = upTo
-		if bookmarkDue != 0 && cursor >= bookmarkDue {
+		if first.due && cursor >= first.at {
 			if !x.send([]*store.Event{{Type: store.EventBookmark, Revision: cursor}}) {
 				x.finishPump(nil)
 				return
 			}
-			bookmarkDue = 0
+			first.due = false
 		}
-		if len(events) == 0 && x.becomeLive(cursor, bookmarkDue) {
+		if len(events) == 0 && x.becomeLive(cursor, first) {
 			return
 		}
 		x.moved(cursor)
@@ -237,11 +241,11 @@ func (x *Watcher) moved(cursor uint64) {
 
 // becomeLive hands the watch over to the dispatcher, where the pump has read as
 // far as that has. It is true where the pump is done.
-func (x *Watcher) becomeLive(cursor, bookmarkDue uint64) bool {
+func (x *Watcher) becomeLive(cursor uint64, first firstBookmark) bool {
 	w := x.window
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	x.cursor, x.bookmarkDue, x.served = cursor, bookmarkDue, time.Now()
+	x.cursor, x.first, x.served = cursor, first, time.Now()
 	if x.isEnded {
 		delete(w.pumping, x)
 		close(x.events)
@@ -252,7 +256,7 @@ func (x *Watcher) becomeLive(cursor, bookmarkDue uint64) bool {
 	}
 	delete(w.pumping, x)
 	x.joinLiveLocked()
-	if bookmarkDue != 0 {
+	if first.due {
 		w.due[x] = struct{}{}
 	}
 	return true

@@ -179,10 +179,12 @@ func (w *Window) deliver() bool {
 	}
 	w.dispatched = upTo
 	for x := range w.due {
-		if upTo >= x.bookmarkDue && x.bookmarkLocked(now) {
-			x.bookmarkDue = 0
+		switch {
+		case upTo < x.first.at:
+		case x.bookmarkLocked(now):
+			x.first.due = false
 			delete(w.due, x)
-		} else if upTo >= x.bookmarkDue {
+		default:
 			x.cursor = max(x.cursor, upTo)
 			x.pumpLocked()
 		}
