@@ -199,7 +199,6 @@ func (a *applier) tell(e *pluginv1.Event, name, failure string) {
 	a.session.runner.events.record(a.session.about(a.key), e, message)
 }
 
-
 // refusal is the API's answer as the contract has it.
 func refusal(name string, err error) *pluginv1.ActionResult {
 	out := &pluginv1.ActionResult{Name: name, Code: http.StatusInternalServerError, Reason: string(metav1.StatusReasonInternalError), Message: err.Error()}

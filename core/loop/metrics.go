@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,7 @@ type Metrics struct {
 }
 
 // NewMetrics makes the metrics and registers them; nil for unregistered ones.
+// Those that the registerer has already are shared.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -48,9 +50,24 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		applied: seconds("apply_seconds", "Time that applying a decision took."),
 	}
 	if r != nil {
-		r.MustRegister(m.decisions, m.actions, m.refused, m.restarts, m.events, m.changes, m.queue, m.waited, m.decided, m.applied)
+		m.decisions, m.actions, m.refused = shared(r, m.decisions), shared(r, m.actions), shared(r, m.refused)
+		m.restarts, m.events, m.changes = shared(r, m.restarts), shared(r, m.events), shared(r, m.changes)
+		m.waited, m.decided, m.applied = shared(r, m.waited), shared(r, m.decided), shared(r, m.applied)
+		m.queue = shared(r, m.queue)
 	}
 	return m
+}
+
+// shared registers a collector, or returns the one that is there under its name.
+func shared[C prometheus.Collector](r prometheus.Registerer, c C) C {
+	var there prometheus.AlreadyRegisteredError
+	switch err := r.Register(c); {
+	case errors.As(err, &there):
+		return there.ExistingCollector.(C)
+	case err != nil:
+		panic(err) // the names above are wrong
+	}
+	return c
 }
 
 // gauges sets what is counted at a moment.

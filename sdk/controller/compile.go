@@ -48,8 +48,13 @@ func compile(spec Spec, impl any) (*plan, error) {
 		}
 		goTypes[kind] = reflect.TypeOf(w.Object)
 	}
+	for _, kind := range spec.Keys {
+		if !slices.Contains(p.keys, kind) {
+			p.keys = append(p.keys, kind)
+		}
+	}
 	if len(p.keys) == 0 {
-		return nil, errors.New("no watch has the trigger Self: the controller would have no keys")
+		return nil, errors.New("no watch has the trigger Self and Keys is empty: the controller would have no keys")
 	}
 	return p, nil
 }

@@ -92,6 +92,9 @@ func (s *session) decode(changes []*pluginv1.Change) ([]decoded, error) {
 				return nil, fmt.Errorf("%s %s/%s at revision %d: %w", s.plan.kinds[d.watch].Kind, c.GetNamespace(), c.GetName(), c.GetRevision(), err)
 			}
 			d.object.GetObjectKind().SetGroupVersionKind(s.plan.kinds[d.watch])
+			if reduce := s.plan.spec.Watches[d.watch].Reduce; reduce != nil {
+				reduce(d.object)
+			}
 		case pluginv1.Change_TYPE_DELETED:
 		default:
 			return nil, errs.Unimplemented("change of type %s, which this plugin does not know", c.GetType())

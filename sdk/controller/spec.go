@@ -27,6 +27,9 @@ const (
 // Spec is what a controller asks for. It is data, the same in every call.
 type Spec struct {
 	Watches []Watch
+	// Keys are kinds whose objects are keys though no watch of them has the
+	// trigger Self: Map makes them due.
+	Keys []schema.GroupVersionKind
 	// MaxInFlight is how many keys may be worked on at once; 1 by default.
 	MaxInFlight int
 	// Resync makes every key due again so often though nothing changed; never
@@ -55,6 +58,9 @@ type Watch struct {
 	Fields []string
 	// Indexes give each object the values under which ByIndex finds it.
 	Indexes map[string]func(obj runtime.Object) []string
+	// Reduce, when set, changes a received object before it is put in the view,
+	// to drop what the controller does not read.
+	Reduce func(obj runtime.Object)
 }
 
 // wire returns the trigger of the contract.
