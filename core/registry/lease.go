@@ -46,14 +46,22 @@ func validateLease(l *coordinationv1.Lease) field.ErrorList {
 	return errs
 }
 
-func unservedLease(l, _ *coordinationv1.Lease) (field.ErrorList, []string) {
-	var refused field.ErrorList
-	spec := field.NewPath("spec")
-	if l.Spec.Strategy != nil {
-		refused = append(refused, field.Forbidden(spec.Child("strategy"), "coordinated leader election is not served"))
+const noCoordination = "coordinated leader election is not served"
+
+var leaseFields = fieldTable[coordinationv1.LeaseSpec]{
+	served: []string{"holderIdentity", "leaseDurationSeconds", "acquireTime", "renewTime", "leaseTransitions"},
+	unserved: []unservedField[coordinationv1.LeaseSpec]{
+		{"strategy", func(s *coordinationv1.LeaseSpec) bool { return s.Strategy != nil }, true, noCoordination},
+		{"preferredHolder", func(s *coordinationv1.LeaseSpec) bool { return s.PreferredHolder != nil }, true, noCoordination},
+	},
+}
+
+func unservedLease(l, old *coordinationv1.Lease) (field.ErrorList, []string) {
+	var r unservedReport
+	var before *coordinationv1.LeaseSpec
+	if old != nil {
+		before = &old.Spec
 	}
-	if l.Spec.PreferredHolder != nil {
-		refused = append(refused, field.Forbidden(spec.Child("preferredHolder"), "coordinated leader election is not served"))
-	}
-	return refused, nil
+	leaseFields.check(&r, &l.Spec, before, field.NewPath("spec"))
+	return r.refused, r.warnings
 }

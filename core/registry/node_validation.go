@@ -110,22 +110,26 @@ func validateNodeUpdate(n, old *corev1.Node) field.ErrorList {
 	if old.Spec.ProviderID != "" && n.Spec.ProviderID != old.Spec.ProviderID {
 		errs = append(errs, field.Forbidden(spec.Child("providerID"), "node updates may not change providerID except from \"\" to valid"))
 	}
-	if n.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID {
-		errs = append(errs, field.Forbidden(spec.Child("externalID"), "may not be updated"))
-	}
 	return errs
 }
 
+var nodeFields = fieldTable[corev1.NodeSpec]{
+	served: []string{"podCIDR", "podCIDRs", "providerID", "unschedulable", "taints"},
+	unserved: []unservedField[corev1.NodeSpec]{
+		{"configSource", func(s *corev1.NodeSpec) bool { return s.ConfigSource != nil }, true, "configSource may not be set"},
+		{"externalID", func(s *corev1.NodeSpec) bool { return s.DoNotUseExternalID != "" }, false, "this field is deprecated and has no effect"},
+		{"podPreemptionPolicy", func(s *corev1.NodeSpec) bool { return s.PodPreemptionPolicy != nil }, true, "a node's preemption policy is not served"},
+	},
+}
+
 func unservedNode(n, old *corev1.Node) (field.ErrorList, []string) {
-	var refused field.ErrorList
-	spec := field.NewPath("spec")
-	if n.Spec.ConfigSource != nil && (old == nil || !equality.Semantic.DeepEqual(n.Spec.ConfigSource, old.Spec.ConfigSource)) {
-		refused = append(refused, field.Forbidden(spec.Child("configSource"), "configSource may not be set"))
+	var r unservedReport
+	var before *corev1.NodeSpec
+	if old != nil {
+		before = &old.Spec
 	}
-	if n.Spec.PodPreemptionPolicy != nil && (old == nil || old.Spec.PodPreemptionPolicy == nil) {
-		refused = append(refused, field.Forbidden(spec.Child("podPreemptionPolicy"), "a node's preemption policy is not served"))
-	}
-	return refused, nil
+	nodeFields.check(&r, &n.Spec, before, field.NewPath("spec"))
+	return r.refused, r.warnings
 }
 
 // nodeNameErrors says why a name can't be a node's.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -119,6 +120,24 @@ var lifecycleHandlerFields = fieldTable[corev1.LifecycleHandler]{
 	},
 }
 
+var httpGetFields = fieldTable[corev1.HTTPGetAction]{
+	served: []string{"path", "port", "host", "scheme", "httpHeaders"},
+	unserved: []unservedField[corev1.HTTPGetAction]{
+		{"protocol", func(g *corev1.HTTPGetAction) bool {
+			return g.Protocol != nil && *g.Protocol != corev1.HTTPProtocolHTTP1
+		}, true,
+			"only HTTP/1.1 is served"},
+	},
+}
+
+var grpcFields = fieldTable[corev1.GRPCAction]{
+	served: []string{"port", "service"},
+	unserved: []unservedField[corev1.GRPCAction]{
+		{"mode", func(g *corev1.GRPCAction) bool { return g.Mode != nil && *g.Mode != corev1.GRPCProbeModePlaintext }, true,
+			"only plaintext gRPC probes are served"},
+	},
+}
+
 var podSecurityFields = fieldTable[corev1.PodSecurityContext]{
 	served: []string{
 		"runAsUser", "runAsGroup", "runAsNonRoot", "supplementalGroups", "fsGroup", "sysctls", "fsGroupChangePolicy", "seccompProfile",
@@ -227,10 +246,28 @@ func unservedContainer(r *unservedReport, c, old *corev1.Container, path *field.
 		volumeMountFields.check(r, &c.VolumeMounts[i], before, path.Child("volumeMounts").Index(i))
 	}
 	lifecycleFields.check(r, c.Lifecycle, was.Lifecycle, path.Child("lifecycle"))
-	if c.Lifecycle != nil && was.Lifecycle == nil {
-		lifecycleHandlerFields.check(r, c.Lifecycle.PostStart, nil, path.Child("lifecycle", "postStart"))
-		lifecycleHandlerFields.check(r, c.Lifecycle.PreStop, nil, path.Child("lifecycle", "preStop"))
+	if c.Lifecycle != nil && !equality.Semantic.DeepEqual(c.Lifecycle, was.Lifecycle) {
+		unservedHook(r, c.Lifecycle.PostStart, path.Child("lifecycle", "postStart"))
+		unservedHook(r, c.Lifecycle.PreStop, path.Child("lifecycle", "preStop"))
 	}
+	unservedProbe(r, c.LivenessProbe, was.LivenessProbe, path.Child("livenessProbe"))
+	unservedProbe(r, c.ReadinessProbe, was.ReadinessProbe, path.Child("readinessProbe"))
+	unservedProbe(r, c.StartupProbe, was.StartupProbe, path.Child("startupProbe"))
+}
+
+func unservedHook(r *unservedReport, h *corev1.LifecycleHandler, path *field.Path) {
+	if h != nil {
+		lifecycleHandlerFields.check(r, h, nil, path)
+		httpGetFields.check(r, h.HTTPGet, nil, path.Child("httpGet"))
+	}
+}
+
+func unservedProbe(r *unservedReport, p, old *corev1.Probe, path *field.Path) {
+	if p == nil || old != nil && equality.Semantic.DeepEqual(p, old) {
+		return
+	}
+	httpGetFields.check(r, p.HTTPGet, nil, path.Child("httpGet"))
+	grpcFields.check(r, p.GRPC, nil, path.Child("grpc"))
 }
 
 func containerNamed(spec *corev1.PodSpec, name string, init bool) *corev1.Container {

@@ -63,38 +63,3 @@ var volumeTypes = []volumeType{
 	{name: "image", set: func(s *corev1.VolumeSource) bool { return s.Image != nil }, service: byNobody,
 		why: "image volumes are not served: copy the files with an init container into an emptyDir"},
 }
-
-var projectionFields = fieldTable[corev1.VolumeProjection]{
-	served: []string{"secret", "downwardAPI", "configMap"},
-	unserved: []unservedField[corev1.VolumeProjection]{
-		{"serviceAccountToken", func(p *corev1.VolumeProjection) bool { return p.ServiceAccountToken != nil }, true,
-			"service account tokens are not served"},
-		{"clusterTrustBundle", func(p *corev1.VolumeProjection) bool { return p.ClusterTrustBundle != nil }, true,
-			"ClusterTrustBundle is not served"},
-		{"podCertificate", func(p *corev1.VolumeProjection) bool { return p.PodCertificate != nil }, true,
-			"pod certificates are not served"},
-	},
-}
-
-func unservedVolume(r *unservedReport, v, old *corev1.Volume, path *field.Path) {
-	for _, t := range volumeTypes {
-		if t.service == byAgent || !t.set(&v.VolumeSource) || old != nil && t.set(&old.VolumeSource) {
-			continue
-		}
-		if t.service == byNobody {
-			r.add(true, path.Child(t.name), t.why)
-		} else {
-			r.add(false, path.Child(t.name), "no plugin for this type of volume ships: the pod waits on its node until one named "+t.name+" runs there")
-		}
-	}
-	if v.Projected == nil {
-		return
-	}
-	for i := range v.Projected.Sources {
-		var before *corev1.VolumeProjection
-		if old != nil && old.Projected != nil && i < len(old.Projected.Sources) {
-			before = &old.Projected.Sources[i]
-		}
-		projectionFields.check(r, &v.Projected.Sources[i], before, path.Child("projected", "sources").Index(i))
-	}
-}
