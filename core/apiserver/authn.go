@@ -25,11 +25,8 @@ func (s *Server) authenticate(r *http.Request) (auth.User, error) {
 	if u, ok := r.Context().Value(inProcessUser{}).(auth.User); ok {
 		return u, nil
 	}
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		subject := r.TLS.VerifiedChains[0][0].Subject
-		if subject.CommonName != "" {
-			return withAuthenticated(auth.User{Name: subject.CommonName, Groups: subject.Organization}), nil
-		}
+	if u, ok := auth.UserFromTLS(r.TLS); ok {
+		return u, nil
 	}
 	for _, a := range s.opts.Authenticators {
 		u, ok, err := a.Authenticate(r)

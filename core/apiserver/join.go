@@ -15,7 +15,7 @@ import (
 // certificate requests, and returns what is answered.
 type JoinFunc func(ctx context.Context, body json.RawMessage) (any, error)
 
-// join serves POST JoinPath.
+// join serves POST auth.JoinPath.
 func (c *call) join() error {
 	if c.r.Method != http.MethodPost {
 		return c.notAllowed()

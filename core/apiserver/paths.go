@@ -46,14 +46,9 @@ func freePath(path string) bool {
 		strings.HasPrefix(path, "/debug/pprof")
 }
 
-const (
-	// JoinPath takes a token and certificate requests of a machine that wants to
-	// become a node.
-	JoinPath = "/pintle.io/join"
-	// CACertsPath serves the authority's certificate, which a machine with a
-	// token compares with the fingerprint in it.
-	CACertsPath = "/cacerts"
-)
+// CACertsPath serves the authority's certificate, for whoever compares it with
+// a fingerprint that was learned elsewhere.
+const CACertsPath = "/cacerts"
 
 // servePath serves a path that is no resource.
 func (c *call) servePath() error {
@@ -61,7 +56,7 @@ func (c *call) servePath() error {
 	// Who has no certificate yet needs these, and they tell nothing secret: the
 	// join endpoint checks its token itself.
 	switch path {
-	case JoinPath:
+	case auth.JoinPath:
 		return c.join()
 	case CACertsPath:
 		return c.caCerts()
