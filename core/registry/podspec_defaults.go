@@ -178,24 +178,28 @@ func defaultVolume(v *corev1.Volume) {
 			*m = new(corev1.ConfigMapVolumeSourceDefaultMode)
 		}
 	}
-	switch {
-	case v.HostPath != nil && v.HostPath.Type == nil:
+	if v.HostPath != nil && v.HostPath.Type == nil {
 		v.HostPath.Type = new(corev1.HostPathUnset)
-	case v.ConfigMap != nil:
+	}
+	if v.ConfigMap != nil {
 		mode(&v.ConfigMap.DefaultMode)
-	case v.Secret != nil:
+	}
+	if v.Secret != nil {
 		mode(&v.Secret.DefaultMode)
-	case v.DownwardAPI != nil:
+	}
+	if v.DownwardAPI != nil {
 		mode(&v.DownwardAPI.DefaultMode)
 		defaultDownwardFiles(v.DownwardAPI.Items)
-	case v.Projected != nil:
+	}
+	if v.Projected != nil {
 		mode(&v.Projected.DefaultMode)
 		for i := range v.Projected.Sources {
 			if d := v.Projected.Sources[i].DownwardAPI; d != nil {
 				defaultDownwardFiles(d.Items)
 			}
 		}
-	case v.Image != nil && v.Image.PullPolicy == "":
+	}
+	if v.Image != nil && v.Image.PullPolicy == "" {
 		v.Image.PullPolicy = corev1.PullIfNotPresent
 		if imageTagLatest(v.Image.Reference) {
 			v.Image.PullPolicy = corev1.PullAlways
