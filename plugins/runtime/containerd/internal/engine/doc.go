@@ -27,6 +27,7 @@
 // # Goroutines and buffers
 //
 //	watch          one, reads containerd's events; ends with Close
+//	keep           one for each container whose output is read
 //	ended          one for each container that just ended, while its last output
 //	               is read; at most one a container
 //	feed           1024 events for each caller of Events; full: that caller is

@@ -20,6 +20,7 @@ import (
 
 	"github.com/pintle-io/pintle/plugins/runtime/containerd/internal/cgroup"
 	"github.com/pintle-io/pintle/plugins/runtime/containerd/internal/daemon"
+	"github.com/pintle-io/pintle/plugins/runtime/containerd/internal/keeper"
 )
 
 // Engine is the runtime. Configure must have succeeded before any other call.
@@ -42,11 +43,15 @@ type Engine struct {
 	feed   feed
 	images *imageIndex
 	output *outputOwner
+	keeper *keeper.Client
 
 	// ctx ends with Close; work counts the goroutines that end with it.
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+
+	closeOnce sync.Once
+	closeErr  error
 
 	// first is about the first comparison with containerd.
 	first  watching
@@ -116,6 +121,7 @@ func (e *Engine) Open(ctx context.Context, stateDir, runDir string) error {
 	}
 	e.images = newImageIndex(e)
 	e.output = newOutputOwner(e.files.outputLock())
+	e.keeper = keeper.New(runDir)
 	e.oomFloor = lowestOOMScore()
 	if e.oomFloor > oomScoreMin {
 		e.warnings = append(e.warnings, fmt.Sprintf("oom_score_adj can't be set below %d on this machine; containers that ask for less get %d", e.oomFloor, e.oomFloor))
@@ -194,6 +200,11 @@ func (e *Engine) setHealth(err error) {
 // Close lets go of everything. Containers run on, and what they write waits in
 // the FIFOs.
 func (e *Engine) Close() error {
+	e.closeOnce.Do(func() { e.closeErr = e.close() })
+	return e.closeErr
+}
+
+func (e *Engine) close() error {
 	e.cancel()
 	for _, c := range e.table.containersOf("") {
 		c.mu.Lock()
@@ -205,6 +216,7 @@ func (e *Engine) Close() error {
 	}
 	if e.output != nil {
 		e.output.release()
+		e.keeper.Close()
 	}
 	e.work.Wait()
 	if e.client == nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/pintle-io/pintle/sdk/runtime"
 
 	"github.com/pintle-io/pintle/plugins/runtime/containerd/internal/daemon"
+	"github.com/pintle-io/pintle/plugins/runtime/containerd/internal/keeper"
 )
 
 const testImage = "pintle.test/probe:1"
@@ -39,6 +40,14 @@ type fixture struct {
 var shared *fixture
 
 func TestMain(m *testing.M) {
+	// The test's own executable plays the plugin's as the keeper.
+	if len(os.Args) == 3 && os.Args[1] == keeper.Command {
+		if err := keeper.Serve(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "pintle-rt")
 		if err != nil {

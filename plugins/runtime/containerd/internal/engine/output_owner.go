@@ -22,21 +22,40 @@ type outputOwner struct {
 
 func newOutputOwner(path string) *outputOwner { return &outputOwner{path: path} }
 
+// tryAcquire takes the lock where nobody has it.
+func (o *outputOwner) tryAcquire() bool {
+	file, err := os.OpenFile(o.path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return false
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = file.Close()
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.file = file
+	return true
+}
+
 // acquire waits for the lock.
 func (o *outputOwner) acquire(ctx context.Context) error {
 	file, err := os.OpenFile(o.path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	locked := make(chan error, 1)
+	locked := make(chan error)
 	go func() {
+		var err error
 		for {
-			err := unix.Flock(int(file.Fd()), unix.LOCK_EX)
-			if errors.Is(err, unix.EINTR) {
-				continue
+			if err = unix.Flock(int(file.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+				break
 			}
-			locked <- err
-			return
+		}
+		select {
+		case locked <- err:
+		case <-ctx.Done():
+			_ = file.Close()
 		}
 	}()
 	select {
@@ -46,8 +65,7 @@ func (o *outputOwner) acquire(ctx context.Context) error {
 			return err
 		}
 	case <-ctx.Done():
-		// The goroutine waits on; it and the lock end with the process, which
-		// is about to.
+		// The goroutine waits on, and ends with the process at the latest.
 		return ctx.Err()
 	}
 	o.mu.Lock()

@@ -42,11 +42,14 @@ func (e *Engine) sync(ctx context.Context) error {
 		}
 		return nil
 	}
+	owner := e.output.tryAcquire()
 	if err := e.load(ctx, tasks); err != nil {
 		return err
 	}
 	e.loaded = true
-	e.work.Go(e.adoptOutput)
+	if !owner {
+		e.work.Go(e.adoptLater)
+	}
 	return nil
 }
 
@@ -143,6 +146,9 @@ func (e *Engine) loadContainer(record containers.Container, task *taskapi.Proces
 	}
 	e.loadState(c, task)
 	e.table.putContainer(c)
+	if e.output.owned() {
+		e.adopt(c)
+	}
 	if c.info.GetState() == pluginv1.Container_STATE_RUNNING {
 		e.checkTask(c, task)
 	}
@@ -204,9 +210,9 @@ func processStart(pid int) time.Time {
 	return info.ModTime()
 }
 
-// adoptOutput reads the FIFOs of containers that were running before this
-// process, once no other process does.
-func (e *Engine) adoptOutput() {
+// adoptLater reads the output of containers that were running before this
+// process once the process that still reads it, our predecessor, has ended.
+func (e *Engine) adoptLater() {
 	if err := e.output.acquire(e.ctx); err != nil {
 		if e.ctx.Err() == nil {
 			e.logger.Error("output of running containers is not read", "err", err)
@@ -214,28 +220,53 @@ func (e *Engine) adoptOutput() {
 		return
 	}
 	for _, c := range e.table.containersOf("") {
-		if c.state() == pluginv1.Container_STATE_RUNNING {
-			if err := e.adopt(c); err != nil {
-				e.logger.Error("output of a container is not read", "container", c.id, "err", err)
-			}
+		e.adopt(c)
+	}
+}
+
+// adopt reads what a container writes, or what is left of it, where nobody
+// does yet.
+func (e *Engine) adopt(c *container) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.streams != nil || c.info.GetState() == pluginv1.Container_STATE_CREATED || e.ctx.Err() != nil {
+		return
+	}
+	paths := output.FIFOs(e.files.containerDir(c.id), c.rec.Stdin, c.rec.TTY)
+	if _, err := os.Stat(paths.Stdout); err != nil {
+		return
+	}
+	streams, err := output.Open(output.Options{Paths: paths, LogPath: c.info.GetLogPath(), Logger: e.logger.With("container", c.id)})
+	if err != nil {
+		e.logger.Error("output of a container is not read", "container", c.id, "err", err)
+		return
+	}
+	c.streams = streams
+	e.keep(c.id, streams)
+	if c.info.GetState() == pluginv1.Container_STATE_EXITED {
+		streams.Ended()
+		return
+	}
+	if paths.Stdin != "" {
+		if c.stdin, err = output.OpenWrite(paths.Stdin); err != nil {
+			e.logger.Error("input of a container is not connected", "container", c.id, "err", err)
 		}
 	}
 }
 
-func (e *Engine) adopt(c *container) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.streams != nil || c.ending || e.ctx.Err() != nil {
-		return nil
-	}
-	paths := output.FIFOs(e.files.containerDir(c.id), c.rec.Stdin, c.rec.TTY)
-	streams, err := output.Open(output.Options{Paths: paths, LogPath: c.info.GetLogPath(), Logger: e.logger.With("container", c.id)})
-	if err != nil {
-		return err
-	}
-	c.streams = streams
-	if paths.Stdin != "" {
-		c.stdin, err = output.OpenWrite(paths.Stdin)
-	}
-	return err
+// keep has a container's FIFOs kept open, beside this process, until its output
+// has ended.
+func (e *Engine) keep(id string, streams *output.Streams) {
+	e.work.Go(func() {
+		if err := e.keeper.Keep(id); err != nil {
+			e.logger.Warn("the end of a container's output may be lost while the plugin is away", "container", id, "err", err)
+		}
+		<-streams.Done()
+		if e.ctx.Err() != nil {
+			return
+		}
+		if err := e.keeper.Drop(id); err != nil {
+			e.logger.Warn("the FIFOs of an ended container stay open", "container", id, "err", err)
+		}
+	})
 }

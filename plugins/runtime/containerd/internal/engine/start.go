@@ -89,6 +89,7 @@ func (e *Engine) startTask(ctx context.Context, c *container) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
+	e.keep(c.id, streams)
 	pid, err := e.createTask(ctx, c, paths, mounts)
 	streams.Opened()
 	if err != nil {
