@@ -1,0 +1,3 @@
+// Package looptest gives tests of loops a real API over a real store, and runs
+// loops on it.
+package looptest
