@@ -53,6 +53,13 @@ func (r *ring) add(events []*store.Event, rev uint64) {
 	r.newest = rev
 }
 
+func (r *ring) skip(rev uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events, r.head, r.n, r.bytes = nil, 0, 0, 0
+	r.floor, r.newest = rev, rev
+}
+
 func (r *ring) evict() {
 	e := r.events[r.head]
 	r.events[r.head] = nil

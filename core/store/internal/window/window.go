@@ -226,3 +226,13 @@ func (w *Window) bookmarks(now time.Time) {
 		}
 	}
 }
+
+// Skip empties the window, which is complete after rev from then on: what came
+// before could not be had. Watches that still need it end with store.ErrSlow.
+func (w *Window) Skip(rev uint64) {
+	w.ring.skip(rev)
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
