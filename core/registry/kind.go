@@ -87,8 +87,9 @@ type Kind struct {
 	// where the object is deleted at once. asked is the client's wish or nil.
 	GracePeriod func(obj runtime.Object, asked *int64) (seconds int64, graceful bool)
 
-	// Finalizer, when set, is put on new objects and holds them until the
-	// housekeeping loop of the kind takes it off (namespaces).
+	// Finalizer, when set, is put on the metadata of new objects and holds them
+	// until the housekeeping loop of the kind takes it off. (A Namespace has its
+	// own way, spec.finalizers, which its PrepareForCreate fills.)
 	Finalizer string
 }
 

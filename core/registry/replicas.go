@@ -57,7 +57,7 @@ func validateReplicas(replicas *int32, minReadySeconds int32, spec *field.Path) 
 
 // validateReplicaTemplate checks a template whose pods the selector must match
 // and which are replaced for ever.
-func validateReplicaTemplate(template *corev1.PodTemplateSpec, selector labels.Selector, path *field.Path) field.ErrorList {
+func validateReplicaTemplate(kind string, template *corev1.PodTemplateSpec, selector labels.Selector, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if !selector.Empty() && !selector.Matches(labels.Set(template.Labels)) {
 		errs = append(errs, field.Invalid(path.Child("metadata", "labels"), template.Labels, "`selector` does not match template `labels`"))
@@ -67,7 +67,7 @@ func validateReplicaTemplate(template *corev1.PodTemplateSpec, selector labels.S
 		errs = append(errs, field.NotSupported(path.Child("spec", "restartPolicy"), template.Spec.RestartPolicy, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
 	}
 	if template.Spec.ActiveDeadlineSeconds != nil {
-		errs = append(errs, field.Forbidden(path.Child("spec", "activeDeadlineSeconds"), "activeDeadlineSeconds in ReplicaSet is not Supported"))
+		errs = append(errs, field.Forbidden(path.Child("spec", "activeDeadlineSeconds"), "activeDeadlineSeconds in "+kind+" is not Supported"))
 	}
 	return errs
 }

@@ -99,7 +99,7 @@ func validateReplicaSet(rs *appsv1.ReplicaSet) field.ErrorList {
 	if err != nil {
 		return append(errs, field.Invalid(path, rs.Spec.Selector, "invalid label selector"))
 	}
-	return append(errs, validateReplicaTemplate(&rs.Spec.Template, selector, spec.Child("template"))...)
+	return append(errs, validateReplicaTemplate("ReplicaSet", &rs.Spec.Template, selector, spec.Child("template"))...)
 }
 
 func replicaSetCounts(s appsv1.ReplicaSetStatus) replicaCounts {

@@ -101,7 +101,7 @@ func validateReplicationController(rc *corev1.ReplicationController) field.Error
 	if rc.Spec.Template == nil {
 		return append(errs, field.Required(spec.Child("template"), ""))
 	}
-	return append(errs, validateReplicaTemplate(rc.Spec.Template, selector, spec.Child("template"))...)
+	return append(errs, validateReplicaTemplate("ReplicationController", rc.Spec.Template, selector, spec.Child("template"))...)
 }
 
 // replicaStatus has the numbers that controllers of replicas share.
