@@ -25,7 +25,7 @@ import (
 // connect serves the subresources that stream to and from a node or a pod.
 // core/api has no part in them, so they are authorized here.
 func (c *call) connect() error {
-	if err := c.authorizeConnect(); err != nil {
+	if err := c.authorizeResource(); err != nil {
 		return err
 	}
 	switch c.resource.kind.Resource + "/" + c.info.Subresource {
@@ -47,7 +47,9 @@ func (c *call) connect() error {
 	return notServed()
 }
 
-func (c *call) authorizeConnect() error {
+// authorizeResource asks whether the user may use a resource that core/api has
+// no part in.
+func (c *call) authorizeResource() error {
 	a := auth.Attributes{
 		User: c.user, Verb: c.info.Verb,
 		Group: c.info.Group, Resource: c.info.Resource, Subresource: c.info.Subresource,
@@ -60,7 +62,11 @@ func (c *call) authorizeConnect() error {
 	if allowed {
 		return nil
 	}
-	msg := fmt.Sprintf("User %q cannot %s resource %q in API group %q", a.User.Name, a.Verb, a.Resource+"/"+a.Subresource, a.Group)
+	resource := a.Resource
+	if a.Subresource != "" {
+		resource += "/" + a.Subresource
+	}
+	msg := fmt.Sprintf("User %q cannot %s resource %q in API group %q", a.User.Name, a.Verb, resource, a.Group)
 	if a.Namespace != "" {
 		msg += fmt.Sprintf(" in the namespace %q", a.Namespace)
 	} else {

@@ -44,10 +44,7 @@ func newResource(k *registry.Kind) *resource {
 // serveResource serves a path below a group version.
 func (c *call) serveResource() error {
 	if c.resource == nil {
-		if c.bindings() {
-			return c.createBinding()
-		}
-		return notServed()
+		return c.serveVirtual()
 	}
 	k, info := c.resource.kind, &c.info
 	switch {

@@ -142,12 +142,8 @@ func (c *call) create() error {
 	return c.answerDocument(http.StatusCreated, out, doc)
 }
 
-// bindings tells whether the request is for the resource "bindings", the older
-// path for binding a pod: the name is in the body.
-func (c *call) bindings() bool {
-	return c.info.Group == "" && c.info.Version == "v1" && c.info.Resource == "bindings"
-}
-
+// createBinding serves the older path for binding a pod, where the pod's name
+// is in the body.
 func (c *call) createBinding() error {
 	if c.r.Method != http.MethodPost || c.info.Name != "" || c.info.Namespace == "" {
 		return c.notAllowed()

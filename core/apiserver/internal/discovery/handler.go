@@ -40,7 +40,7 @@ type document struct {
 // as clients reach it.
 func New(kinds *registry.Registry, address string) (*Handler, error) {
 	h := &Handler{documents: map[string]document{}, aggregated: map[string]document{}}
-	versions := kinds.Versions()
+	versions := versions(kinds)
 	groups := namedGroups(versions)
 
 	classic := map[string]runtime.Object{

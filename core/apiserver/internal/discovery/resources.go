@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -78,10 +80,26 @@ type Virtual struct {
 
 // Virtuals lists the resources that take requests and keep nothing.
 func Virtuals() []Virtual {
-	return []Virtual{{
-		Resource: "bindings", Singular: "binding", Namespaced: true,
-		GVK: corev1.SchemeGroupVersion.WithKind("Binding"), Verbs: createVerbs,
-	}}
+	authentication, authorization := authenticationv1.SchemeGroupVersion.WithKind, authorizationv1.SchemeGroupVersion.WithKind
+	return []Virtual{
+		{"bindings", "binding", corev1.SchemeGroupVersion.WithKind("Binding"), true, createVerbs},
+		{"selfsubjectreviews", "selfsubjectreview", authentication("SelfSubjectReview"), false, createVerbs},
+		{"localsubjectaccessreviews", "localsubjectaccessreview", authorization("LocalSubjectAccessReview"), true, createVerbs},
+		{"selfsubjectaccessreviews", "selfsubjectaccessreview", authorization("SelfSubjectAccessReview"), false, createVerbs},
+		{"subjectaccessreviews", "subjectaccessreview", authorization("SubjectAccessReview"), false, createVerbs},
+	}
+}
+
+// versions lists what is served, kinds and virtual resources alike.
+func versions(kinds *registry.Registry) []schema.GroupVersion {
+	list := kinds.Versions()
+	for _, v := range Virtuals() {
+		if gv := v.GVK.GroupVersion(); !slices.Contains(list, gv) {
+			list = append(list, gv)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b schema.GroupVersion) int { return strings.Compare(a.Group, b.Group) })
+	return list
 }
 
 // apiResources lists the resources of one version in the classic form.
