@@ -21,7 +21,6 @@ func fieldTables(t *testing.T) map[reflect.Type]knownFields {
 	addTable(t, tables, resourcesFields)
 	addTable(t, tables, envSourceFields)
 	addTable(t, tables, volumeMountFields)
-	addTable(t, tables, lifecycleFields)
 	addTable(t, tables, lifecycleHandlerFields)
 	addTable(t, tables, httpGetFields)
 	addTable(t, tables, grpcFields)
@@ -90,6 +89,7 @@ var whole = map[string]string{
 	"HTTPHeader":               "name value",
 	"HostAlias":                "ip hostnames",
 	"HostPathVolumeSource":     "path type",
+	"Lifecycle":                "postStart preStop stopSignal",
 	"LocalObjectReference":     "name",
 	"NFSVolumeSource":          "server path readOnly",
 	"NodeAffinity":             "requiredDuringSchedulingIgnoredDuringExecution preferredDuringSchedulingIgnoredDuringExecution",

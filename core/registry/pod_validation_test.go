@@ -71,6 +71,9 @@ lifecycle: {preStop: {sleep: {seconds: 31}}, postStart: {}}`, ""), []string{
 			"spec.containers[0].startupProbe.tcpSocket: Forbidden: may not specify more than 1 handler type",
 			"spec.containers[0].lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than terminationGracePeriodSeconds (30)",
 			"spec.containers[0].lifecycle.postStart: Required value: must specify a handler type"}},
+		{"stop signal", podManifest("image: i\nlifecycle: {stopSignal: SIGUSR1}", ""), []string{
+			"spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name`"}},
+		{"stop signal of Linux", podManifest("image: i\nlifecycle: {stopSignal: SIGRTMIN+3}", "os: {name: linux}"), nil},
 		{"init containers", podWith("initContainers: [{name: c, image: i, livenessProbe: {exec: {command: [a]}}}, {name: s, image: i, restartPolicy: Always, readinessProbe: {tcpSocket: {port: 1}}}, {name: t, image: i, restartPolicy: Never}]"), []string{
 			"spec.initContainers[0].livenessProbe: Forbidden: may not be set for init containers without restartPolicy=Always",
 			`spec.initContainers[0].name: Duplicate value: "c"`,

@@ -23,6 +23,9 @@ func (check containerChecker) lifecycleAndProbes(c *corev1.Container, path *fiel
 			}
 		}
 	}
+	if c.Lifecycle != nil {
+		errs = append(errs, check.stopSignal(c.Lifecycle.StopSignal, path.Child("lifecycle", "stopSignal"))...)
+	}
 	errs = append(errs, check.probe(c.LivenessProbe, path.Child("livenessProbe"), mustSucceedOnce)...)
 	errs = append(errs, check.probe(c.ReadinessProbe, path.Child("readinessProbe"), mustNotTerminate)...)
 	return append(errs, check.probe(c.StartupProbe, path.Child("startupProbe"), mustSucceedOnce)...)

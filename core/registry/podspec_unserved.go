@@ -94,21 +94,10 @@ var envSourceFields = fieldTable[corev1.EnvVarSource]{
 }
 
 var volumeMountFields = fieldTable[corev1.VolumeMount]{
-	served: []string{"name", "readOnly", "mountPath", "subPath", "mountPropagation", "subPathExpr"},
+	served: []string{"name", "readOnly", "mountPath", "subPath", "mountPropagation", "subPathExpr", "recursiveReadOnly"},
 	unserved: []unservedField[corev1.VolumeMount]{
-		{"recursiveReadOnly", func(m *corev1.VolumeMount) bool {
-			return m.RecursiveReadOnly != nil && *m.RecursiveReadOnly == corev1.RecursiveReadOnlyEnabled
-		}, true, "recursive read-only mounts are not served: mounts below a read-only one keep their own mode"},
 		{"bindMountOptions", func(m *corev1.VolumeMount) bool { return len(m.BindMountOptions) > 0 }, true,
 			"mount options of single containers are not served"},
-	},
-}
-
-var lifecycleFields = fieldTable[corev1.Lifecycle]{
-	served: []string{"postStart", "preStop"},
-	unserved: []unservedField[corev1.Lifecycle]{
-		{"stopSignal", func(l *corev1.Lifecycle) bool { return l.StopSignal != nil }, true,
-			"stop signals of a pod's own are not served: set STOPSIGNAL in the image"},
 	},
 }
 
@@ -245,7 +234,6 @@ func unservedContainer(r *unservedReport, c, old *corev1.Container, path *field.
 		}
 		volumeMountFields.check(r, &c.VolumeMounts[i], before, path.Child("volumeMounts").Index(i))
 	}
-	lifecycleFields.check(r, c.Lifecycle, was.Lifecycle, path.Child("lifecycle"))
 	if c.Lifecycle != nil && !equality.Semantic.DeepEqual(c.Lifecycle, was.Lifecycle) {
 		unservedHook(r, c.Lifecycle.PostStart, path.Child("lifecycle", "postStart"))
 		unservedHook(r, c.Lifecycle.PreStop, path.Child("lifecycle", "preStop"))

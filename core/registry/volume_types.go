@@ -18,7 +18,7 @@ const (
 )
 
 type volumeType struct {
-	// name of the field, and so of the plugin.
+	// name of the field, and in lower case of the plugin.
 	name     string
 	set      func(*corev1.VolumeSource) bool
 	validate func(*corev1.VolumeSource, *field.Path) field.ErrorList

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -84,7 +86,7 @@ func unservedVolume(r *unservedReport, v, old *corev1.Volume, path *field.Path) 
 		if t.service == byNobody {
 			r.add(true, path.Child(t.name), t.why)
 		} else {
-			r.add(false, path.Child(t.name), "no plugin for this type of volume ships: the pod waits on its node until one named "+t.name+" runs there")
+			r.add(false, path.Child(t.name), "no plugin for this type of volume ships: the pod waits on its node until one named "+strings.ToLower(t.name)+" runs there")
 		}
 	}
 	emptyDirFields.check(r, v.EmptyDir, nil, path.Child("emptyDir"))
