@@ -105,3 +105,17 @@ func wrap(err error, doing string) error {
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
+
+// Exists says whether there is a containerd that the plugin may have used, or
+// the files of one, without starting it.
+func Exists(ctx context.Context, o Options) bool {
+	if newOwn(o).exists() {
+		return true
+	}
+	address := o.Address
+	if address == "" {
+		address = SystemAddress
+	}
+	_, err := Probe(ctx, address)
+	return err == nil && !o.Own
+}

@@ -54,8 +54,10 @@ type Engine struct {
 	closeErr  error
 
 	// first is about the first comparison with containerd.
-	first  watching
-	loaded bool
+	first watching
+	// loaded and leftAlone belong to the goroutine of watch.
+	loaded    bool
+	leftAlone int
 
 	healthMu sync.Mutex
 	health   error

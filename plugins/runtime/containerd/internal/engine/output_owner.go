@@ -24,6 +24,9 @@ func newOutputOwner(path string) *outputOwner { return &outputOwner{path: path} 
 
 // tryAcquire takes the lock where nobody has it.
 func (o *outputOwner) tryAcquire() bool {
+	if o.owned() {
+		return true
+	}
 	file, err := os.OpenFile(o.path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return false

@@ -49,6 +49,14 @@ func (e *Engine) sync(ctx context.Context) error {
 	e.loaded = true
 	if !owner {
 		e.work.Go(e.adoptLater)
+		return nil
+	}
+	if e.leftAlone > 0 {
+		// What belongs to them can't be told from what belongs to nobody.
+		return nil
+	}
+	if err := e.removeOrphans(ctx); err != nil {
+		e.logger.Warn("what calls that died left behind can't be removed", "err", err)
 	}
 	return nil
 }
@@ -93,9 +101,10 @@ func (e *Engine) load(ctx context.Context, tasks map[string]*taskapi.Process) er
 		e.table.putSandbox(s)
 	}
 	for _, rec := range records {
-		if err := e.loadContainer(rec, tasks[rec.ID]); err != nil {
+		if err := e.loadContainer(ctx, rec, tasks[rec.ID]); err != nil {
 			// One that can't be read must not keep the node from working.
 			e.logger.Error("a container is left alone", "err", err)
+			e.leftAlone++
 		}
 	}
 	return nil
@@ -124,10 +133,10 @@ func (e *Engine) pinned(req *runtime.CreateSandboxRequest) bool {
 	return true
 }
 
-func (e *Engine) loadContainer(record containers.Container, task *taskapi.Process) error {
+func (e *Engine) loadContainer(ctx context.Context, record containers.Container, task *taskapi.Process) error {
 	switch record.Labels[labelKind] {
 	case kindHolder:
-		return e.loadHolder(record, task)
+		return e.loadHolder(ctx, record, task)
 	case kindApp:
 	default:
 		return fmt.Errorf("container %s in the namespace %s of containerd is not one of ours", record.ID, e.config.Namespace)

@@ -153,6 +153,8 @@ func (e *Engine) handle(envelope *events.Envelope) {
 		}
 		if c := e.table.container(event.ContainerID); c != nil {
 			e.ended(c, exitStatus{code: event.ExitStatus, at: event.ExitedAt.AsTime(), known: true})
+		} else {
+			e.holderEnded(event.ContainerID)
 		}
 	case *eventsapi.TaskOOM:
 		if c := e.table.container(event.ContainerID); c != nil {
