@@ -27,6 +27,8 @@ func Checks(t pluginv1.PluginType) []Check {
 // typeChecks returns the checks of a type alone.
 func typeChecks(t pluginv1.PluginType) []Check {
 	switch t {
+	case pluginv1.PluginType_PLUGIN_TYPE_CONTROLLER:
+		return controllerChecks()
 	default:
 		return nil
 	}

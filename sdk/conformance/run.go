@@ -32,6 +32,8 @@ type Options struct {
 	// ExitTimeout is how long a process may take to exit when it should:
 	// DefaultExitTimeout where zero.
 	ExitTimeout time.Duration
+	// Controller is what the checks of a controller need.
+	Controller *ControllerOptions
 	// Log receives the standard error of the plugin, or is nil.
 	Log io.Writer
 }
