@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -30,6 +29,7 @@ import (
 	"github.com/pintle-io/pintle/core/controlplane"
 	"github.com/pintle-io/pintle/core/host"
 	"github.com/pintle-io/pintle/core/host/manager"
+	"github.com/pintle-io/pintle/core/housekeeping"
 	"github.com/pintle-io/pintle/core/loop"
 	"github.com/pintle-io/pintle/core/registry"
 	"github.com/pintle-io/pintle/core/store/badger"
@@ -45,6 +45,7 @@ type serverOptions struct {
 	serviceCIDR string
 	nodeMask    int
 	nodePorts   string
+	nodeGrace   time.Duration
 }
 
 func (o *serverOptions) addTo(flags *pflag.FlagSet) {
@@ -54,6 +55,7 @@ func (o *serverOptions) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&o.clusterCIDR, "cluster-cidr", "10.44.0.0/14", "range of pod addresses; every node gets a part of it")
 	flags.IntVar(&o.nodeMask, "node-cidr-mask-size", 24, "prefix length of a node's part of the range of pod addresses")
 	flags.StringVar(&o.serviceCIDR, "service-cidr", "10.43.0.0/16", "range of service addresses")
+	flags.DurationVar(&o.nodeGrace, "node-grace-period", 40*time.Second, "how long a node may be silent before its pods are to leave it")
 	flags.StringVar(&o.nodePorts, "node-ports", "30000-32767", "range of node ports")
 }
 
@@ -269,14 +271,17 @@ func (c *controlPlane) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	group.Go(func() error {
+		return housekeeping.Run(ctx, housekeeping.Options{
+			API: c.service, Source: source, Kinds: c.service.Kinds(), Journal: journal, Logger: c.log, Metrics: c.metrics,
+			NodeGrace: c.opts.nodeGrace,
+		})
+	})
 	group.Go(func() error { return c.server.Serve(ctx, c.listener, c.serving.TLS()) })
 	group.Go(func() error { return plugins.Run(ctx) })
 	c.log.Info("the API server listens", "address", c.address, "kubeconfig", c.paths.kubeconfig())
-	err = group.Wait()
+	err = endOf(group)
 	loops.Wait()
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
 	return err
 }
 
@@ -287,16 +292,9 @@ const (
 	journalDecisions = 20
 )
 
-// pluginsEnd bounds how long plugins may take to end.
-const pluginsEnd = 20 * time.Second
-
 func (c *controlPlane) close() {
 	if c.host != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), pluginsEnd)
-		defer cancel()
-		if err := c.host.Close(ctx); err != nil {
-			c.log.Error("ending the plugins failed", "err", err)
-		}
+		closePlugins(c.host, c.log)
 	}
 	if c.server != nil {
 		c.server.Close()
