@@ -38,7 +38,7 @@ func (c *instanceConn) explain(ctx context.Context, err error) error {
 	case errs.ClassCanceled:
 		// gRPC reports calls on a connection that was closed under them as
 		// canceled, although the caller did not cancel.
-		if ctx.Err() != nil || !c.instance.ending() {
+		if ctx.Err() != nil || !c.instance.ending() && c.instance.Err() == nil {
 			return err
 		}
 	default:

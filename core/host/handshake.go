@@ -32,6 +32,7 @@ func handshakeError(p *process, sink *logSink, versions []int, timeout time.Dura
 	if errors.As(cause, &classed) {
 		return cause
 	}
+	p.awaitLastWords()
 	line := string(p.stdout.firstLine())
 	fields := strings.Split(line, "|")
 	switch {

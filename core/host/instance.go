@@ -157,6 +157,13 @@ func (i *Instance) connect() error {
 		return &runnerOf{process: i.process, goPluginEnv: cmd.Env, sink: i.sink}, nil
 	}
 	i.client = goplugin.NewClient(config)
+	// go-plugin bounds the wait for the handshake line, not the one for a
+	// plugin that prints it and then does not serve.
+	overdue := time.AfterFunc(opts.HandshakeTimeout+drainTime, func() {
+		i.process.killed.Store(true)
+		i.process.killIfStarted()
+	})
+	defer overdue.Stop()
 	conn, mutualTLS, err := plugin.Connect(i.client, config)
 	if i.process.pid != 0 {
 		go i.watch(socketDir)
@@ -271,11 +278,7 @@ func (i *Instance) Health(ctx context.Context) (healthy bool, message string, er
 // watch waits for the end of the process and clears away what belonged to it.
 func (i *Instance) watch(socketDir string) {
 	<-i.process.exited
-	// Its last words may still be in the pipe.
-	select {
-	case <-i.process.stderr.end:
-	case <-time.After(drainTime):
-	}
+	i.process.awaitLastWords()
 	switch why := i.reason.Load(); {
 	case why != nil:
 		i.err = *why

@@ -31,6 +31,10 @@ func TestMain(m *testing.M) {
 		play(mode)
 		os.Exit(0)
 	}
+	// Processes under the race detector linger for a second when they exit.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -60,6 +64,9 @@ func play(mode string) {
 		// Ignores the pipe and every signal that can be ignored.
 		signalsIgnored()
 		serve("stubborn")
+	case "plain":
+		_ = os.Unsetenv("PLUGIN_CLIENT_CERT")
+		serve(mode)
 	default:
 		serve(mode)
 	}

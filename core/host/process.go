@@ -250,3 +250,12 @@ func (p *process) hasExited() bool {
 		return false
 	}
 }
+
+// awaitLastWords waits until all that a process which is gone wrote has been
+// read, at most for drainTime.
+func (p *process) awaitLastWords() {
+	select {
+	case <-p.stderr.end:
+	case <-time.After(drainTime):
+	}
+}

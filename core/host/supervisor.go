@@ -155,8 +155,8 @@ func (s *Supervisor) run() {
 	fail := func(err error) {
 		failures++
 		delay := s.host.opts.Backoff.delay(failures, rand.Float64())
-		s.lost(err, failures, s.host.opts.Clock.Now().Add(delay))
 		retry = s.host.opts.Clock.NewTimer(delay)
+		s.lost(err, failures, s.host.opts.Clock.Now().Add(delay))
 	}
 	answer := func(err error) {
 		for _, w := range waiting {
