@@ -23,7 +23,9 @@ var (
 	configMaps = schema.GroupResource{Resource: "configmaps"}
 	secrets    = schema.GroupResource{Resource: "secrets"}
 	services   = schema.GroupResource{Resource: "services"}
-	rcs        = schema.GroupResource{Resource: "replicationcontrollers"}
+	admin      = auth.Admin()
+
+	rcs = schema.GroupResource{Resource: "replicationcontrollers"}
 )
 
 // cluster is a Service over a real store with the namespaces of a new cluster.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/client-go/applyconfigurations"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/yaml"
 
 	"github.com/pintle-io/pintle/core/registry"
@@ -57,9 +58,9 @@ func (a *applyManagers) get(s *Service, k *registry.Kind, subresource string) (*
 		if a.typed == nil {
 			a.typed = applyconfigurations.NewTypeConverter(scheme)
 		}
-		m, err = managedfields.NewDefaultFieldManager(a.typed, scheme, scheme, scheme, k.GVK, k.GVK.GroupVersion(), subresource, nil)
+		m, err = managedfields.NewDefaultFieldManager(a.typed, scheme, scheme, scheme, k.GVK, k.GVK.GroupVersion(), subresource, resetFields(k, subresource))
 	} else {
-		m, err = managedfields.NewDefaultCRDFieldManager(managedfields.NewDeducedTypeConverter(), scheme, scheme, scheme, k.GVK, k.GVK.GroupVersion(), subresource, nil)
+		m, err = managedfields.NewDefaultCRDFieldManager(managedfields.NewDeducedTypeConverter(), scheme, scheme, scheme, k.GVK, k.GVK.GroupVersion(), subresource, resetFields(k, subresource))
 	}
 	if err != nil {
 		return nil, apierrors.NewInternalError(fmt.Errorf("making the field manager of %s: %w", k.GVK, err))
@@ -69,6 +70,20 @@ func (a *applyManagers) get(s *Service, k *registry.Kind, subresource string) (*
 	}
 	a.managers[key] = m
 	return m, nil
+}
+
+// resetFields are those that a request can't change and so never owns: status
+// by way of the object, spec by way of its status.
+func resetFields(k *registry.Kind, subresource string) map[fieldpath.APIVersion]fieldpath.Filter {
+	if !k.Status {
+		return nil
+	}
+	reset := subStatus
+	if subresource == subStatus {
+		reset = "spec"
+	}
+	filter := fieldpath.NewExcludeSetFilter(fieldpath.NewSet(fieldpath.MakePathOrDie(reset)))
+	return map[fieldpath.APIVersion]fieldpath.Filter{fieldpath.APIVersion(k.GVK.GroupVersion().String()): filter}
 }
 
 // apply is a server-side apply patch.
@@ -102,8 +117,8 @@ func (p *patcher) apply(ctx context.Context) (doc *Document, created bool, err e
 	}
 	m := &modification{
 		manager: p.options.FieldManager, dryRun: p.dryRun(), applied: true,
-		next: func(_ context.Context, old runtime.Object) (runtime.Object, error) {
-			return applied(old.DeepCopyObject())
+		next: func(_ context.Context, old current) (runtime.Object, error) {
+			return applied(old.object.DeepCopyObject())
 		},
 	}
 	if r.Subresource == "" {
@@ -162,7 +177,7 @@ func (s *Service) trackManagers(r *request, obj, old runtime.Object, mod *modifi
 	if manager == "" {
 		manager = "unknown"
 	}
-	return m.UpdateNoErrors(old, obj, manager), nil
+	return m.UpdateNoErrors(old.DeepCopyObject(), obj, manager), nil
 }
 
 // keepManagedTimes keeps the old times of entries that changed in nothing

@@ -39,8 +39,8 @@ func (s *Service) createBinding(ctx context.Context, r *request, obj runtime.Obj
 	}
 	_, _, err := s.modify(ctx, r, &modification{
 		internal: true, dryRun: dryRun,
-		next: func(_ context.Context, old runtime.Object) (runtime.Object, error) {
-			return r.bind(old.(*corev1.Pod).DeepCopy(), binding, metav1.NewTime(s.clock.Now()).Rfc3339Copy())
+		next: func(_ context.Context, old current) (runtime.Object, error) {
+			return r.bind(old.object.(*corev1.Pod).DeepCopy(), binding, metav1.NewTime(s.clock.Now()).Rfc3339Copy())
 		},
 	})
 	if err != nil {

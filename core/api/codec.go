@@ -71,7 +71,17 @@ func metaOf(obj runtime.Object) metav1.Object {
 // metadataField finds a field of metadata in the stored form by scanning,
 // without decoding anything.
 func metadataField(k *registry.Kind, stored []byte, name string) (value []byte, found bool) {
-	pos := metadataStart(k)
+	return findField(stored, metadataStart(k), name)
+}
+
+// topField finds a top-level field in the stored form by scanning.
+func topField(stored []byte, name string) (value []byte, found bool) {
+	return findField(stored, 1, name)
+}
+
+// findField finds a field of the compact JSON object whose first field begins
+// at pos.
+func findField(stored []byte, pos int, name string) (value []byte, found bool) {
 	for pos < len(stored) && stored[pos] == '"' {
 		end := skipString(stored, pos)
 		if end < 0 || end >= len(stored) || stored[end] != ':' {
@@ -137,5 +147,3 @@ func skipValue(b []byte, pos int) int {
 	}
 	return -1
 }
-
-func jsonMarshal(obj runtime.Object) ([]byte, error) { return json.Marshal(obj) }

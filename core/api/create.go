@@ -103,6 +103,11 @@ func (s *Service) create(ctx context.Context, r *request, obj runtime.Object, dr
 		k.Default(obj)
 	}
 	r.Name = m.GetName()
+	if k.Namespaced {
+		gate := s.gates.of(r.Namespace)
+		gate.RLock()
+		defer gate.RUnlock()
+	}
 	adm := &Admission{Operation: Creating, Target: r.Target, Kind: k, User: r.user, Object: obj, DryRun: dryRun}
 	if err := s.admit(ctx, adm); err != nil {
 		return nil, err
@@ -155,7 +160,7 @@ func (s *Service) writeNew(ctx context.Context, r *request, obj runtime.Object, 
 		if err != nil {
 			return nil, err
 		}
-		return writtenDocument(r.kind, entry, obj), nil
+		return s.written(r.kind, entry, obj), nil
 	})
 	if err != nil {
 		return nil, objectError(err, r.kind, r.Name)

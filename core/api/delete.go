@@ -64,23 +64,24 @@ func (s *Service) delete(ctx context.Context, r *request, opts *DeleteOptions) (
 // deleteOnce follows the deletion of Kubernetes' generic registry on the
 // present state of an object.
 func (s *Service) deleteOnce(ctx context.Context, r *request, entry store.Entry, opts *DeleteOptions) (doc *Document, gone bool, err error) {
-	obj, err := decodeStored(r.kind, entry.Value, entry.Revision, entry.Key)
+	present, err := s.decoded(r.kind, entry)
 	if err != nil {
 		return nil, false, err
 	}
+	obj := present.DeepCopyObject()
 	m := metaOf(obj)
 	if err := r.checkPreconditions(m, opts.Preconditions); err != nil {
 		return nil, false, err
 	}
 	dryRun := len(opts.DryRun) > 0
-	adm := &Admission{Operation: Deleting, Target: r.Target, Kind: r.kind, User: r.user, Old: obj, DryRun: dryRun}
+	adm := &Admission{Operation: Deleting, Target: r.Target, Kind: r.kind, User: r.user, Old: present, DryRun: dryRun}
 	if err := s.admit(ctx, adm); err != nil {
 		return nil, false, err
 	}
 	now := s.clock.Now()
 	grace, graceful, pending := r.gracefully(obj, opts.GracePeriodSeconds, now)
 	if pending {
-		return writtenDocument(r.kind, entry, obj), false, nil
+		return s.written(r.kind, entry, obj), false, nil
 	}
 	m.SetFinalizers(collectionFinalizers(m.GetFinalizers(), opts))
 	waits := held(obj, m)
@@ -90,6 +91,11 @@ func (s *Service) deleteOnce(ctx context.Context, r *request, entry store.Entry,
 	case !waits && (!graceful || grace == 0):
 		doc, err := s.deleteEntry(ctx, r, entry, obj, dryRun)
 		return doc, err == nil, err
+	}
+	if r.isNamespace() {
+		gate := s.gates.of(r.Name)
+		gate.Lock()
+		defer gate.Unlock()
 	}
 	doc, err = s.writeChanged(ctx, r, entry, obj, nil, nil, dryRun)
 	return doc, false, err
@@ -213,7 +219,8 @@ func collectionFinalizers(present []string, opts *DeleteOptions) []string {
 	return kept
 }
 
-// deleteEntry takes an object out of the store. last is its last state.
+// deleteEntry takes an object out of the store. last is its last state, which
+// goes to the caller.
 func (s *Service) deleteEntry(ctx context.Context, r *request, entry store.Entry, last runtime.Object, dryRun bool) (*Document, error) {
 	if dryRun {
 		setRevision(last, entry.Revision)
@@ -223,6 +230,7 @@ func (s *Service) deleteEntry(ctx context.Context, r *request, entry store.Entry
 	if err != nil {
 		return nil, err
 	}
+	s.cache.drop(entry.Key)
 	last.GetObjectKind().SetGroupVersionKind(r.kind.GVK)
 	setRevision(last, deleted.Revision)
 	return virtualDocument(r.kind, last), nil

@@ -24,6 +24,11 @@ type Document struct {
 	stored   []byte
 	revision uint64
 	key      string
+	// cache, where not nil, is asked for the object before it is decoded. It is
+	// set for documents whose readers share the object.
+	cache *objectCache
+	// origin, where not nil, is the object decoded, which others share.
+	origin runtime.Object
 
 	decode sync.Once
 	object runtime.Object
@@ -43,12 +48,23 @@ func entryDocument(k *registry.Kind, e store.Entry) *Document {
 	return &Document{kind: k, stored: e.Value, revision: e.Revision, key: e.Key}
 }
 
-// writtenDocument is an object that was just stored, decoded already.
-func writtenDocument(k *registry.Kind, e store.Entry, obj runtime.Object) *Document {
-	d := entryDocument(k, e)
+// written is the document of an object as it is stored now. The object is kept
+// for the next one who needs it and must not be changed any more; who asks the
+// document for its object gets a copy.
+func (s *Service) written(k *registry.Kind, e store.Entry, obj runtime.Object) *Document {
 	setRevision(obj, e.Revision)
-	d.decode.Do(func() { d.object = obj })
+	s.cache.put(e.Key, e.Revision, obj, len(e.Value))
+	d := entryDocument(k, e)
+	d.origin = obj
 	return d
+}
+
+// decoded returns an entry's object, which must not be changed.
+func (s *Service) decoded(k *registry.Kind, e store.Entry) (runtime.Object, error) {
+	if obj, ok := s.cache.get(e.Key, e.Revision); ok {
+		return obj, nil
+	}
+	return decodeStored(k, e.Value, e.Revision, e.Key)
 }
 
 // virtualDocument is an object that is not in the store.
@@ -71,7 +87,19 @@ func (d *Document) Key() string { return d.key }
 // Object decodes the document, once. The result is shared by all who have
 // this document.
 func (d *Document) Object() (runtime.Object, error) {
-	d.decode.Do(func() { d.object, d.err = decodeStored(d.kind, d.stored, d.revision, d.key) })
+	d.decode.Do(func() {
+		if d.origin != nil {
+			d.object = d.origin.DeepCopyObject()
+			return
+		}
+		if d.cache != nil {
+			if obj, ok := d.cache.get(d.key, d.revision); ok {
+				d.object = obj
+				return
+			}
+		}
+		d.object, d.err = decodeStored(d.kind, d.stored, d.revision, d.key)
+	})
 	return d.object, d.err
 }
 

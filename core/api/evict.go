@@ -63,8 +63,8 @@ func (s *Service) createEviction(ctx context.Context, r *request, obj runtime.Ob
 func (s *Service) markEvicted(ctx context.Context, r *request, opts *DeleteOptions) error {
 	doc, _, err := s.modify(ctx, r, &modification{
 		internal: true,
-		next: func(_ context.Context, old runtime.Object) (runtime.Object, error) {
-			pod := old.(*corev1.Pod).DeepCopy()
+		next: func(_ context.Context, old current) (runtime.Object, error) {
+			pod := old.object.(*corev1.Pod).DeepCopy()
 			if err := r.checkPreconditions(pod, opts.Preconditions); err != nil {
 				return nil, err
 			}

@@ -169,7 +169,7 @@ func (f *follower) translate(batch []*store.Event) ([]Event, error) {
 			if t.impossible || !t.scope.contains(raw.Key) {
 				continue
 			}
-			event, ok, err := t.see(raw)
+			event, ok, err := t.see(raw, f.service.cache)
 			if err != nil {
 				return events, err
 			}
@@ -186,9 +186,9 @@ func (f *follower) translate(batch []*store.Event) ([]Event, error) {
 }
 
 // see is the event as one who selects sees it.
-func (t *watchedTarget) see(raw *store.Event) (event Event, ok bool, err error) {
+func (t *watchedTarget) see(raw *store.Event, cache *objectCache) (event Event, ok bool, err error) {
 	event = Event{Revision: raw.Revision, Raw: raw}
-	after, before, err := states(t.request.kind, raw)
+	after, before, err := states(t.request.kind, raw, cache)
 	if err != nil {
 		return event, false, err
 	}
@@ -225,11 +225,11 @@ type eventStates struct{ after, before *Document }
 
 // states are the documents of an event, made once for all watchers. Both carry
 // the event's revision.
-func states(k *registry.Kind, raw *store.Event) (after, before *Document, err error) {
+func states(k *registry.Kind, raw *store.Event, cache *objectCache) (after, before *Document, err error) {
 	v, err := raw.Derived.Do(statesKey{}, func() (any, error) {
 		var st eventStates
 		if len(raw.Value) > 0 {
-			st.after = &Document{kind: k, stored: raw.Value, revision: raw.Revision, key: raw.Key}
+			st.after = &Document{kind: k, stored: raw.Value, revision: raw.Revision, key: raw.Key, cache: cache}
 		}
 		if len(raw.Previous) > 0 {
 			st.before = &Document{kind: k, stored: raw.Previous, revision: raw.Revision, key: raw.Key}

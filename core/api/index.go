@@ -179,7 +179,7 @@ func (x *index) follow() error {
 			if k == nil {
 				continue
 			}
-			after, _, err := states(k, raw)
+			after, _, err := states(k, raw, x.service.cache)
 			if err != nil {
 				return err
 			}

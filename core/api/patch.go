@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
@@ -40,7 +42,7 @@ func (s *Service) PatchDocument(ctx context.Context, t Target, pt PatchType, pat
 	p := &patcher{service: s, request: r, patch: patch, options: &opts}
 	switch pt {
 	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType:
-		p.change, err = newPatch(pt, patch, opts.FieldValidation)
+		p.change, p.keys, err = newPatch(pt, patch, opts.FieldValidation)
 	case types.ApplyYAMLPatchType:
 		return p.apply(ctx)
 	default:
@@ -64,6 +66,8 @@ type patcher struct {
 	patch   []byte
 	options *PatchOptions
 	change  patchFunc
+	// keys are the top-level fields that the patch can change; nil for all.
+	keys []string
 }
 
 // patchFunc applies a patch to the JSON of an object. like is an empty object
@@ -73,38 +77,48 @@ type patchFunc func(original []byte, like runtime.Object) (patched []byte, err e
 func (p *patcher) dryRun() bool { return len(p.options.DryRun) > 0 }
 
 // next is the object with the patch applied.
-func (p *patcher) next(ctx context.Context, old runtime.Object) (runtime.Object, error) {
+func (p *patcher) next(ctx context.Context, old current) (runtime.Object, error) {
 	r := p.request
-	obj := r.kind.New()
-	if err := p.patchInto(ctx, old, obj); err != nil {
+	var (
+		original []byte
+		obj      runtime.Object
+		err      error
+	)
+	if p.keys == nil {
+		obj = r.kind.New()
+		original, err = (&Document{kind: r.kind, stored: old.entry.Value, revision: old.entry.Revision}).JSON()
+	} else {
+		// What the patch can't change need not go through JSON.
+		obj = old.object.DeepCopyObject()
+		clearFields(obj, p.keys)
+		original = narrow(r.kind, old.entry, p.keys)
+	}
+	if err != nil {
+		return nil, internal(err)
+	}
+	patched, err := p.change(original, r.kind.New())
+	if err != nil {
 		return nil, err
 	}
-	if err := r.checkPatched(metaOf(obj)); err != nil {
+	if err := decodePatched(ctx, patched, obj, p.options.FieldValidation); err != nil {
 		return nil, err
 	}
-	return obj, nil
+	return obj, r.checkPatched(metaOf(obj))
 }
 
 func (p *patcher) nextScale(ctx context.Context) func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
 	return func(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
-		scale := &autoscalingv1.Scale{}
-		if err := p.patchInto(ctx, old, scale); err != nil {
+		original, err := json.Marshal(old)
+		if err != nil {
+			return nil, apierrors.NewInternalError(fmt.Errorf("encoding the scale of %s: %w", p.request.Name, err))
+		}
+		patched, err := p.change(original, &autoscalingv1.Scale{})
+		if err != nil {
 			return nil, err
 		}
-		return scale, nil
+		scale := &autoscalingv1.Scale{}
+		return scale, decodePatched(ctx, patched, scale, p.options.FieldValidation)
 	}
-}
-
-func (p *patcher) patchInto(ctx context.Context, old, into runtime.Object) error {
-	original, err := encodeForPatch(p.request, old)
-	if err != nil {
-		return err
-	}
-	patched, err := p.change(original, into)
-	if err != nil {
-		return err
-	}
-	return decodePatched(ctx, patched, into, p.options.FieldValidation)
 }
 
 // checkPatched refuses a patch that makes another object of this one.
@@ -116,18 +130,6 @@ func (r *request) checkPatched(m metav1.Object) error {
 		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", m.GetName(), r.Name))
 	}
 	return nil
-}
-
-// encodeForPatch is the JSON that a patch sees, with resourceVersion.
-func encodeForPatch(r *request, obj runtime.Object) ([]byte, error) {
-	if _, isScale := obj.(*autoscalingv1.Scale); !isScale {
-		obj.GetObjectKind().SetGroupVersionKind(r.kind.GVK)
-	}
-	b, err := jsonMarshal(obj)
-	if err != nil {
-		return nil, apierrors.NewInternalError(fmt.Errorf("encoding %s for a patch: %w", r.Name, err))
-	}
-	return b, nil
 }
 
 // decodePatched decodes the result as strictly as the client asked for.
@@ -154,25 +156,33 @@ func decodePatched(ctx context.Context, patched []byte, into runtime.Object, fie
 	return nil
 }
 
-// newPatch parses a patch once, for however often it is applied.
-func newPatch(pt PatchType, patch []byte, fieldValidation string) (patchFunc, error) {
-	switch pt {
-	case types.JSONPatchType:
-		return newJSONPatch(patch)
-	case types.MergePatchType:
-		if err := checkPatchObject(patch, fieldValidation); err != nil {
-			return nil, err
+// newPatch parses a patch once, for however often it is applied. keys are the
+// top-level fields that it can change; nil for all.
+func newPatch(pt PatchType, patch []byte, fieldValidation string) (change patchFunc, keys []string, err error) {
+	if pt == types.JSONPatchType {
+		change, err = newJSONPatch(patch)
+		return change, nil, err
+	}
+	content, err := parsePatchObject(patch, fieldValidation)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys = make([]string, 0, len(content))
+	for key := range content {
+		if strings.HasPrefix(key, "$") { // a directive for the whole object
+			keys = nil
+			break
 		}
+		keys = append(keys, key)
+	}
+	if pt == types.MergePatchType {
 		return func(original []byte, _ runtime.Object) ([]byte, error) {
 			patched, err := jsonpatch.MergePatch(original, patch)
 			if err != nil {
 				return nil, apierrors.NewBadRequest(err.Error())
 			}
 			return patched, nil
-		}, nil
-	}
-	if err := checkPatchObject(patch, fieldValidation); err != nil {
-		return nil, err
+		}, keys, nil
 	}
 	return func(original []byte, like runtime.Object) ([]byte, error) {
 		patched, err := strategicpatch.StrategicMergePatch(original, patch, like)
@@ -180,7 +190,7 @@ func newPatch(pt PatchType, patch []byte, fieldValidation string) (patchFunc, er
 			return nil, strategicError(err)
 		}
 		return patched, nil
-	}, nil
+	}, keys, nil
 }
 
 func newJSONPatch(patch []byte) (patchFunc, error) {
@@ -201,18 +211,18 @@ func newJSONPatch(patch []byte) (patchFunc, error) {
 	}, nil
 }
 
-// checkPatchObject refuses a patch that is no JSON object, and a field that is
+// parsePatchObject refuses a patch that is no JSON object, and a field that is
 // there twice where the client wants to know.
-func checkPatchObject(patch []byte, fieldValidation string) error {
+func parsePatchObject(patch []byte, fieldValidation string) (map[string]any, error) {
 	var content map[string]any
 	strict, err := kjson.UnmarshalStrict(patch, &content)
 	if err != nil {
-		return apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
 	}
 	if len(strict) > 0 && fieldValidation == metav1.FieldValidationStrict {
-		return apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", runtime.NewStrictDecodingError(strict)))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", runtime.NewStrictDecodingError(strict)))
 	}
-	return nil
+	return content, nil
 }
 
 func strategicError(err error) error {

@@ -51,8 +51,8 @@ func (s *Service) updateScale(ctx context.Context, r *request, obj runtime.Objec
 func (s *Service) modifyScale(ctx context.Context, r *request, manager string, dryRun bool, next func(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error)) (*Document, error) {
 	doc, _, err := s.modify(ctx, r, &modification{
 		manager: manager, dryRun: dryRun,
-		next: func(_ context.Context, old runtime.Object) (runtime.Object, error) {
-			scale, err := next(scaleOf(r.kind, old))
+		next: func(_ context.Context, old current) (runtime.Object, error) {
+			scale, err := next(scaleOf(r.kind, old.object))
 			if err != nil {
 				return nil, err
 			}
@@ -61,7 +61,7 @@ func (s *Service) modifyScale(ctx context.Context, r *request, manager string, d
 					field.Invalid(field.NewPath("spec", "replicas"), scale.Spec.Replicas, "must be greater than or equal to 0"),
 				})
 			}
-			obj := old.DeepCopyObject()
+			obj := old.object.DeepCopyObject()
 			m := metaOf(obj)
 			m.SetUID(scale.UID)
 			m.SetResourceVersion(scale.ResourceVersion)

@@ -47,6 +47,8 @@ type Service struct {
 	log        *slog.Logger
 	clock      clock.PassiveClock
 	index      *index
+	gates      *gates
+	cache      *objectCache
 	apply      applyManagers
 }
 
@@ -71,6 +73,7 @@ func New(opts Options) *Service {
 	if s.maxSize == 0 {
 		s.maxSize = defaultMaxObjectSize
 	}
+	s.gates, s.cache = newGates(), newObjectCache()
 	s.index = newIndex(s)
 	if s.authorizer == nil {
 		s.authorizer = auth.NewAuthorizer(s.index)

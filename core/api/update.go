@@ -22,11 +22,17 @@ import (
 // made anew because somebody else wrote in between.
 const maxModifyTrials = 100
 
+// current is the present state of an object, which others share: neither form
+// may be changed.
+type current struct {
+	entry  store.Entry
+	object runtime.Object
+}
+
 // modification is how an object is changed.
 type modification struct {
-	// next returns the new state. It must not change old, and what it returns
-	// is taken over.
-	next func(ctx context.Context, old runtime.Object) (runtime.Object, error)
+	// next returns the new state, which is taken over.
+	next func(ctx context.Context, old current) (runtime.Object, error)
 	// create, where not nil, makes the object that is not there.
 	create func(ctx context.Context) (*Document, error)
 	// once is set where next can't be called again.
@@ -65,7 +71,7 @@ func (s *Service) UpdateDocument(ctx context.Context, t Target, obj runtime.Obje
 		return nil, false, err
 	}
 	m := modification{manager: opts.FieldManager, dryRun: dryRun, once: metaOf(obj).GetResourceVersion() != ""}
-	m.next = func(context.Context, runtime.Object) (runtime.Object, error) {
+	m.next = func(context.Context, current) (runtime.Object, error) {
 		if m.once {
 			return obj, nil
 		}
@@ -114,11 +120,11 @@ func (s *Service) modify(ctx context.Context, r *request, m *modification) (doc 
 // modifyEntry makes the change on the present state of the object. Its errors
 // are the store's and the API's.
 func (s *Service) modifyEntry(ctx context.Context, r *request, entry store.Entry, m *modification) (*Document, error) {
-	old, err := decodeStored(r.kind, entry.Value, entry.Revision, entry.Key)
+	old, err := s.decoded(r.kind, entry)
 	if err != nil {
 		return nil, err
 	}
-	obj, err := m.next(ctx, old)
+	obj, err := m.next(ctx, current{entry, old})
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +137,7 @@ func (s *Service) modifyEntry(ctx context.Context, r *request, entry store.Entry
 		}
 	}
 	if emptied(obj, old) {
-		return s.deleteEntry(ctx, r, entry, obj, m.dryRun)
+		return s.deleteEntry(ctx, r, entry, obj.DeepCopyObject(), m.dryRun)
 	}
 	if r.Subresource == subStatus || m.internal {
 		return s.writeChanged(ctx, r, entry, obj, nil, nil, m.dryRun)
@@ -152,11 +158,11 @@ func (s *Service) writeChanged(ctx context.Context, r *request, entry store.Entr
 		return nil, err
 	}
 	if bytes.Equal(value, entry.Value) {
-		return writtenDocument(r.kind, entry, obj), nil
+		return s.written(r.kind, entry, obj), nil
 	}
 	if dryRun {
 		setRevision(obj, entry.Revision)
-		return virtualDocument(r.kind, obj), nil
+		return virtualDocument(r.kind, obj.DeepCopyObject()), nil
 	}
 	written, err := s.store.Write(ctx, store.WriteRequest{
 		Key: entry.Key, Op: store.OpUpdate, Value: value, IfRevision: entry.Revision, Take: take, Free: free,
@@ -164,7 +170,7 @@ func (s *Service) writeChanged(ctx context.Context, r *request, entry store.Entr
 	if err != nil {
 		return nil, err
 	}
-	return writtenDocument(r.kind, written, obj), nil
+	return s.written(r.kind, written, obj), nil
 }
 
 // checkRevision enforces the preconditions that the new object itself carries.
