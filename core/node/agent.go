@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/pintle-io/pintle/core/node/internal/events"
+	"github.com/pintle-io/pintle/core/node/internal/eviction"
 	"github.com/pintle-io/pintle/core/node/internal/images"
 	"github.com/pintle-io/pintle/core/node/internal/machine"
 	"github.com/pintle-io/pintle/core/node/internal/nodestatus"
@@ -90,6 +91,7 @@ type parts struct {
 	measurer *measurer
 	volumes  *volumes.Manager
 	objects  *objects.Cache
+	eviction *eviction.Manager
 }
 
 // Run works until ctx ends. Pods go on running.
@@ -100,7 +102,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	errc := make(chan error, 1)
+	failed := make(chan error, 1)
 
 	wg.Go(func() { p.keeper.Run(ctx) })
 	wg.Go(func() { p.view.Run(ctx) })
@@ -110,14 +112,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	wg.Go(func() { p.routes.Run(ctx) })
 	wg.Go(func() { p.feed.Run(ctx) })
 	wg.Go(func() { a.sweep(ctx, p) })
-	if err := a.extras(ctx, &wg, p, errc); err != nil {
-		return err
-	}
+	a.upkeep(ctx, &wg, p, failed)
 	a.log.Info("the node agent is running", "addresses", a.o.Addresses)
 	select {
 	case <-ctx.Done():
 		return nil
-	case err := <-errc:
+	case err := <-failed:
 		return err
 	}
 }
@@ -163,7 +163,8 @@ func (a *Agent) wire(ctx context.Context) *parts {
 		Changed: func() { p.keeper.Wake() }, Log: a.log,
 	})
 	p.feed = services.NewFeed(a.o.Plugins, p.cluster, a.o.Name, p.events, a.log)
-	p.measurer.network = p.routes.Ready
+	p.eviction = a.newEviction(p)
+	p.measurer.network, p.measurer.pressure = p.routes.Ready, p.pressure
 	p.cluster.onPod, p.cluster.onPodGone, p.cluster.onPodsKnown = p.pods.Update, p.pods.Delete, p.pods.Known
 	p.cluster.onNode = func(n *corev1.Node) {
 		p.keeper.Observe(n)
