@@ -99,7 +99,7 @@ func TestAnyObject(t *testing.T) {
 	filler := fuzzer.FuzzerFor(metafuzzer.Funcs, rand.NewSource(1), r.Codecs())
 	for _, k := range r.Kinds() {
 		t.Run(k.GVK.Kind, func(t *testing.T) {
-			for range 200 {
+			for range 100 {
 				obj := k.New()
 				filler.Fill(obj)
 				exercise(t, k, obj)

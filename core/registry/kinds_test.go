@@ -49,7 +49,7 @@ func TestValidationOfSmallKinds(t *testing.T) {
 			`ports[1].name: Duplicate value: "a"`}},
 		{"node", "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\nspec: {podCIDRs: [10.0.0.0/24, 10.0.1.0/24], taints: [{key: k, effect: Never}, {key: j, effect: NoSchedule}, {key: j, value: v, effect: NoSchedule}]}\nstatus: {addresses: [{type: InternalIP, address: a}, {type: InternalIP, address: a}], capacity: {cpu: -1}}", []string{
 			`spec.podCIDRs: Invalid value: ["10.0.0.0/24","10.0.1.0/24"]: may specify no more than one CIDR for each IP family`,
-			`spec.taints[0].effect: Unsupported value: "Never": supported values: "NoExecute", "NoSchedule", "PreferNoSchedule"`,
+			`spec.taints[0].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"`,
 			`spec.taints[2]: Duplicate value: {"key":"j","value":"v","effect":"NoSchedule"}: taints must be unique by key and effect pair`,
 			`status.addresses[1]: Duplicate value: {"type":"InternalIP","address":"a"}`,
 			`status.allocatable[cpu]: Invalid value: "-1": must be greater than or equal to 0`,
@@ -195,7 +195,7 @@ func TestPodLifecycle(t *testing.T) {
 func TestPodStatusUpdate(t *testing.T) {
 	r := builtin(t, registry.Options{})
 	ended := "status: {phase: Running, qosClass: BestEffort, containerStatuses: [{name: c, ready: false, restartCount: 0, image: i, imageID: x, state: {terminated: {exitCode: 1}}}]}"
-	again := "status: {phase: Running, qosClass: Burstable, nominatedNodeName: A, podIPs: [{ip: x}], containerStatuses: [{name: c, ready: false, restartCount: 1, image: i, imageID: x, state: {running: {}}}]}"
+	again := "status: {phase: Running, qosClass: Burstable, nominatedNodeName: A, podIPs: [{ip: x}, {ip: 10.0.0.1}, {ip: 10.0.0.1}], hostIP: 10.0.0.3, hostIPs: [{ip: 10.0.0.2}], containerStatuses: [{name: c, ready: false, restartCount: 1, image: i, imageID: x, state: {running: {}}}]}"
 	for policy, want := range map[string][]string{
 		"Always": nil, "OnFailure": nil,
 		"Never": {"status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state"},
@@ -205,6 +205,9 @@ func TestPodStatusUpdate(t *testing.T) {
 		expect(t, texts(k.ValidateStatusUpdate(next, old)), append(want,
 			`status.qosClass: Invalid value: "Burstable": field is immutable`,
 			`status.nominatedNodeName: Invalid value: "A": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`,
+			`status.podIPs[2]: Duplicate value: "10.0.0.1"`,
+			`status.podIPs: Invalid value: ["x","10.0.0.1","10.0.0.1"]: may specify no more than one IP for each IP family`,
+			"status.hostIPs[0].ip: Invalid value: \"10.0.0.2\": must be equal to `hostIP`",
 			`status.podIPs[0]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)`)...)
 	}
 }

@@ -73,7 +73,7 @@ func validateTaintEffect(effect corev1.TaintEffect, allowEmpty bool, path *field
 		}
 		return field.ErrorList{field.Required(path, "")}
 	}
-	return oneOf(path, effect, corev1.TaintEffectNoExecute, corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule)
+	return oneOf(path, effect, corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)
 }
 
 func validateNodeStatus(n *corev1.Node) field.ErrorList {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -14,9 +15,23 @@ import (
 
 func validatePod(pod *corev1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
-	errs := validatePodSpec(&pod.Spec, spec)
+	errs := validatePodAnnotations(pod.Annotations, field.NewPath("metadata", "annotations"))
+	errs = append(errs, validatePodSpec(&pod.Spec, spec)...)
+	// Templates may have such images, since some systems replace them.
+	errs = append(errs, validateTrimmedImages(pod.Spec.Containers, spec.Child("containers"))...)
+	errs = append(errs, validateTrimmedImages(pod.Spec.InitContainers, spec.Child("initContainers"))...)
 	if pod.Spec.NodeName != "" && len(pod.Spec.SchedulingGates) > 0 {
 		errs = append(errs, field.Forbidden(spec.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
+	}
+	return errs
+}
+
+func validateTrimmedImages(containers []corev1.Container, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, c := range containers {
+		if strings.TrimSpace(c.Image) != c.Image {
+			errs = append(errs, field.Invalid(path.Index(i).Child("image"), c.Image, "must not have leading or trailing whitespace"))
+		}
 	}
 	return errs
 }
@@ -97,7 +112,7 @@ func validateGatesUpdate(now, old []corev1.PodSchedulingGate, path *field.Path) 
 	var errs field.ErrorList
 	for i, gate := range now {
 		if !slices.Contains(old, gate) {
-			errs = append(errs, field.Forbidden(path.Index(i), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", gate.Name)))
+			errs = append(errs, field.Forbidden(path.Index(i).Child("name"), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", gate.Name)))
 		}
 	}
 	return errs
@@ -176,11 +191,17 @@ func validatePodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	for i, c := range pod.Status.Conditions {
 		errs = append(errs, invalidEach(path.Child("conditions").Index(i).Child("type"), string(c.Type), validation.IsQualifiedName(string(c.Type)))...)
 	}
-	for i, ip := range pod.Status.PodIPs {
-		errs = append(errs, validation.IsValidIPForLegacyField(path.Child("podIPs").Index(i), ip.IP, true, nil)...)
+	var podIPs, hostIPs []string
+	for _, ip := range pod.Status.PodIPs {
+		podIPs = append(podIPs, ip.IP)
 	}
-	for i, ip := range pod.Status.HostIPs {
-		errs = append(errs, validation.IsValidIPForLegacyField(path.Child("hostIPs").Index(i), ip.IP, true, nil)...)
+	for _, ip := range pod.Status.HostIPs {
+		hostIPs = append(hostIPs, ip.IP)
+	}
+	errs = append(errs, validateIPs(podIPs, path.Child("podIPs"))...)
+	errs = append(errs, validateIPs(hostIPs, path.Child("hostIPs"))...)
+	if len(hostIPs) > 0 && hostIPs[0] != pod.Status.HostIP {
+		errs = append(errs, field.Invalid(path.Child("hostIPs").Index(0).Child("ip"), hostIPs[0], "must be equal to `hostIP`"))
 	}
 	errs = append(errs, validateStaysTerminated(pod.Status.ContainerStatuses, old.Status.ContainerStatuses, path.Child("containerStatuses"), old.Spec.RestartPolicy, nil)...)
 	// Init containers of a pod that is always restarted are tried again too, and
@@ -211,6 +232,25 @@ func validateStaysTerminated(now, old []corev1.ContainerStatus, path *field.Path
 				errs = append(errs, field.Forbidden(path.Index(i).Child("state"), "may not be transitioned to non-terminated state"))
 			}
 		}
+	}
+	return errs
+}
+
+// validateIPs checks the addresses of a pod or its node: one of each family.
+func validateIPs(ips []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	four := 0
+	for i, ip := range ips {
+		errs = append(errs, validation.IsValidIPForLegacyField(path.Index(i), ip, true, nil)...)
+		if slices.Contains(ips[:i], ip) {
+			errs = append(errs, field.Duplicate(path.Index(i), ip))
+		}
+		if isIPv4(ip) {
+			four++
+		}
+	}
+	if four > 1 || len(ips)-four > 1 {
+		errs = append(errs, field.Invalid(path, ips, "may specify no more than one IP for each IP family"))
 	}
 	return errs
 }

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -40,13 +39,8 @@ func validateContainers(spec *corev1.PodSpec, volumes map[string]*corev1.VolumeS
 		errs = append(errs, check.common(c, path)...)
 		errs = append(errs, uniqueName(names, c.Name, path.Child("name"))...)
 		errs = append(errs, check.initOnly(c, path)...)
-		// Init containers run one after the other and may share ports; sidecars
-		// stay.
-		ports := sets.New[string]()
-		if isSidecar(c) {
-			ports = hostPorts
-		}
-		errs = append(errs, uniqueHostPorts(ports, c.Ports, path.Child("ports"))...)
+		// Init containers run one after the other and may share ports.
+		errs = append(errs, uniqueHostPorts(sets.New[string](), c.Ports, path.Child("ports"))...)
 	}
 	return errs
 }
@@ -95,9 +89,11 @@ func (check containerChecker) common(c *corev1.Container, path *field.Path) fiel
 	} else {
 		errs = append(errs, invalidEach(path.Child("name"), c.Name, validation.IsDNS1123Label(c.Name))...)
 	}
-	errs = append(errs, validateImage(c.Image, path.Child("image"))...)
+	if c.Image == "" {
+		errs = append(errs, field.Required(path.Child("image"), ""))
+	}
 	errs = append(errs, requiredOneOf(path.Child("terminationMessagePolicy"), c.TerminationMessagePolicy,
-		corev1.TerminationMessageFallbackToLogsOnError, corev1.TerminationMessageReadFile)...)
+		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
 	errs = append(errs, requiredOneOf(path.Child("imagePullPolicy"), c.ImagePullPolicy,
 		corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
 	errs = append(errs, check.ports(c.Ports, path.Child("ports"))...)
@@ -107,16 +103,6 @@ func (check containerChecker) common(c *corev1.Container, path *field.Path) fiel
 	errs = append(errs, check.volumeDevices(c, path.Child("volumeDevices"))...)
 	errs = append(errs, validateResources(&c.Resources, path.Child("resources"))...)
 	return append(errs, validateSecurityContext(c.SecurityContext, path.Child("securityContext"))...)
-}
-
-func validateImage(image string, path *field.Path) field.ErrorList {
-	if image == "" {
-		return field.ErrorList{field.Required(path, "")}
-	}
-	if strings.TrimSpace(image) != image {
-		return field.ErrorList{field.Invalid(path, image, "must not have leading or trailing whitespace")}
-	}
-	return nil
 }
 
 func (check containerChecker) ports(ports []corev1.ContainerPort, path *field.Path) field.ErrorList {
@@ -139,7 +125,7 @@ func (check containerChecker) ports(ports []corev1.ContainerPort, path *field.Pa
 		if port.HostPort != 0 {
 			errs = append(errs, invalidEach(path.Child("hostPort"), port.HostPort, validation.IsValidPortNum(int(port.HostPort)))...)
 			if check.spec.HostNetwork && port.HostPort != port.ContainerPort {
-				errs = append(errs, field.Invalid(path.Child("containerPort"), port.ContainerPort, "must match `hostPort` when `hostNetwork` is true"))
+				errs = append(errs, field.Invalid(path.Child("hostPort"), port.HostPort, "must match `containerPort` when `hostNetwork` is true"))
 			}
 		}
 		errs = append(errs, validateProtocol(port.Protocol, path.Child("protocol"))...)

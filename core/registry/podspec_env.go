@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -45,11 +46,11 @@ func validateValueFrom(v *corev1.EnvVar, path *field.Path) field.ErrorList {
 	}
 	if from.ConfigMapKeyRef != nil {
 		sources++
-		errs = append(errs, validateKey(from.ConfigMapKeyRef.Key, path.Child("configMapKeyRef", "key"))...)
+		errs = append(errs, validateKeyRef(from.ConfigMapKeyRef.Name, from.ConfigMapKeyRef.Key, path.Child("configMapKeyRef"))...)
 	}
 	if from.SecretKeyRef != nil {
 		sources++
-		errs = append(errs, validateKey(from.SecretKeyRef.Key, path.Child("secretKeyRef", "key"))...)
+		errs = append(errs, validateKeyRef(from.SecretKeyRef.Name, from.SecretKeyRef.Key, path.Child("secretKeyRef"))...)
 	}
 	if from.FileKeyRef != nil {
 		sources++
@@ -65,11 +66,21 @@ func validateValueFrom(v *corev1.EnvVar, path *field.Path) field.ErrorList {
 	return errs
 }
 
-func validateKey(key string, path *field.Path) field.ErrorList {
+// validateKeyRef checks the name of a ConfigMap or Secret and a key in it.
+func validateKeyRef(name, key string, path *field.Path) field.ErrorList {
+	errs := invalidEach(path.Child("name"), name, apivalidation.NameIsDNSSubdomain(name, false))
 	if key == "" {
+		return append(errs, field.Required(path.Child("key"), ""))
+	}
+	return append(errs, invalidEach(path.Child("key"), key, validation.IsConfigMapKey(key))...)
+}
+
+// validateSourceName checks the name of a ConfigMap or Secret taken whole.
+func validateSourceName(name string, path *field.Path) field.ErrorList {
+	if name == "" {
 		return field.ErrorList{field.Required(path, "")}
 	}
-	return invalidEach(path, key, validation.IsConfigMapKey(key))
+	return invalidEach(path, name, apivalidation.NameIsDNSSubdomain(name, true))
 }
 
 func validateEnvFrom(sources []corev1.EnvFromSource, path *field.Path) field.ErrorList {
@@ -79,11 +90,11 @@ func validateEnvFrom(sources []corev1.EnvFromSource, path *field.Path) field.Err
 		if source.Prefix != "" {
 			errs = append(errs, invalidEach(path.Child("prefix"), source.Prefix, validation.IsRelaxedEnvVarName(source.Prefix))...)
 		}
-		if source.ConfigMapRef != nil && source.ConfigMapRef.Name == "" {
-			errs = append(errs, field.Required(path.Child("configMapRef", "name"), ""))
+		if source.ConfigMapRef != nil {
+			errs = append(errs, validateSourceName(source.ConfigMapRef.Name, path.Child("configMapRef", "name"))...)
 		}
-		if source.SecretRef != nil && source.SecretRef.Name == "" {
-			errs = append(errs, field.Required(path.Child("secretRef", "name"), ""))
+		if source.SecretRef != nil {
+			errs = append(errs, validateSourceName(source.SecretRef.Name, path.Child("secretRef", "name"))...)
 		}
 		if source.ConfigMapRef == nil && source.SecretRef == nil {
 			errs = append(errs, field.Invalid(path, "", "must specify one of: `configMapRef` or `secretRef`"))
@@ -200,5 +211,5 @@ func validateResourceFieldRef(ref *corev1.ResourceFieldSelector, file bool, path
 	if msg == "" {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path.Child("divisor"), kind, msg)}
+	return field.ErrorList{field.Invalid(path.Child("divisor"), name, msg)}
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"math"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,14 +17,28 @@ import (
 func validateTemplate(template *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
 	errs := metavalidation.ValidateLabels(template.Labels, path.Child("labels"))
 	errs = append(errs, apivalidation.ValidateAnnotations(template.Annotations, path.Child("annotations"))...)
+	errs = append(errs, validatePodAnnotations(template.Annotations, path.Child("annotations"))...)
 	return append(errs, validatePodSpec(&template.Spec, path.Child("spec"))...)
+}
+
+// validatePodAnnotations checks those that controllers read.
+func validatePodAnnotations(annotations map[string]string, path *field.Path) field.ErrorList {
+	cost, ok := annotations[corev1.PodDeletionCost]
+	if !ok {
+		return nil
+	}
+	// As controllers read it: without a plus and without zeros in front.
+	if n, err := strconv.ParseInt(cost, 10, 32); err != nil || strconv.FormatInt(n, 10) != cost {
+		return field.ErrorList{field.Invalid(path.Key(corev1.PodDeletionCost), cost, "must be a 32bit integer")}
+	}
+	return nil
 }
 
 func validatePodSpec(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	volumes, errs := validateVolumes(spec.Volumes, path.Child("volumes"))
 	errs = append(errs, validateContainers(spec, volumes, path)...)
 	errs = append(errs, requiredOneOf(path.Child("restartPolicy"), spec.RestartPolicy,
-		corev1.RestartPolicyAlways, corev1.RestartPolicyNever, corev1.RestartPolicyOnFailure)...)
+		corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
 	errs = append(errs, validateDNS(spec, path)...)
 	errs = append(errs, metavalidation.ValidateLabels(spec.NodeSelector, path.Child("nodeSelector"))...)
 	errs = append(errs, validatePodSecurity(spec, path)...)
@@ -124,7 +139,7 @@ const (
 
 func validateDNS(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	errs := requiredOneOf(path.Child("dnsPolicy"), spec.DNSPolicy,
-		corev1.DNSClusterFirst, corev1.DNSClusterFirstWithHostNet, corev1.DNSDefault, corev1.DNSNone)
+		corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)
 	config := path.Child("dnsConfig")
 	c := spec.DNSConfig
 	if spec.DNSPolicy == corev1.DNSNone {

@@ -76,6 +76,12 @@ func needsNodePort(svc *corev1.Service) bool {
 		(svc.Spec.AllocateLoadBalancerNodePorts == nil || *svc.Spec.AllocateLoadBalancerNodePorts)
 }
 
+// mayHaveNodePorts: a load balancer's service that does without has those that
+// its client names.
+func mayHaveNodePorts(svc *corev1.Service) bool {
+	return svc.Spec.Type == corev1.ServiceTypeNodePort || svc.Spec.Type == corev1.ServiceTypeLoadBalancer
+}
+
 func isHeadless(svc *corev1.Service) bool {
 	return needsClusterIP(svc) && svc.Spec.ClusterIP == corev1.ClusterIPNone
 }

@@ -35,6 +35,9 @@ func serviceClaims(svc *corev1.Service) []string {
 			claims = append(claims, serviceIPClaim+ip)
 		}
 	}
+	if !mayHaveNodePorts(svc) {
+		return claims
+	}
 	for i := range svc.Spec.Ports {
 		if port := &svc.Spec.Ports[i]; port.NodePort != 0 {
 			claims = append(claims, nodePortClaimOf(port))
@@ -56,8 +59,10 @@ func (s serviceAddresses) allocate(ctx context.Context, a Allocator, svc, old *c
 			return nil, err
 		}
 	}
-	if err := s.setNodePorts(ctx, a, svc, held); err != nil {
-		return nil, err
+	if mayHaveNodePorts(svc) {
+		if err := s.setNodePorts(ctx, a, svc, held); err != nil {
+			return nil, err
+		}
 	}
 	return serviceClaims(svc), nil
 }

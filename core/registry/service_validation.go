@@ -13,10 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// agentPort is where every node's agent listens: a service that exposed it
-// would give the node away.
-const agentPort = 10250
-
 func validateService(svc *corev1.Service) field.ErrorList {
 	spec := field.NewPath("spec")
 	errs := requiredOneOf(spec.Child("type"), svc.Spec.Type,
@@ -38,12 +34,6 @@ func validateServiceType(svc *corev1.Service, spec *field.Path) field.ErrorList 
 	var errs field.ErrorList
 	switch svc.Spec.Type {
 	case corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort:
-		for i, port := range svc.Spec.Ports {
-			if port.Port == agentPort && svc.Spec.Type == corev1.ServiceTypeLoadBalancer {
-				errs = append(errs, field.Invalid(spec.Child("ports").Index(i), port.Port,
-					fmt.Sprintf("may not expose port %v externally since it is used by kubelet", agentPort)))
-			}
-		}
 		if isHeadless(svc) {
 			errs = append(errs, field.Invalid(spec.Child("clusterIPs").Index(0), corev1.ClusterIPNone,
 				fmt.Sprintf("may not be set to 'None' for %s services", svc.Spec.Type)))
@@ -91,8 +81,8 @@ func validateServicePorts(svc *corev1.Service, path *field.Path) field.ErrorList
 		if port.NodePort == 0 {
 			continue
 		}
-		if svc.Spec.Type == corev1.ServiceTypeClusterIP || svc.Spec.Type == corev1.ServiceTypeExternalName {
-			errs = append(errs, field.Forbidden(path.Child("nodePort"), fmt.Sprintf("may not be used when `type` is '%s'", svc.Spec.Type)))
+		if svc.Spec.Type == corev1.ServiceTypeClusterIP {
+			errs = append(errs, field.Forbidden(path.Child("nodePort"), "may not be used when `type` is 'ClusterIP'"))
 		}
 		id.port = port.NodePort
 		if nodePorts[id] {
