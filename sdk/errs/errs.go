@@ -23,6 +23,10 @@ func New(class Class, reason, hint string, err error) *Error {
 	if err == nil {
 		err = errors.New(class.String())
 	}
+	if class == ClassNone || class > ClassPluginGone {
+		// Never let an error pass for success on the wire.
+		class = ClassInternal
+	}
 	return &Error{class: class, reason: reason, hint: hint, err: err}
 }
 
