@@ -30,10 +30,10 @@ func (c *call) body() (body []byte, release func(), err error) {
 	if err := c.s.bodies.Acquire(c.r.Context(), size); err != nil {
 		return nil, nil, apierrors.NewTooManyRequests("too many large requests are being read, please try again later", 1)
 	}
-	release = func() { c.s.bodies.Release(size) }
+	free := func() { c.s.bodies.Release(size) }
 	defer func() {
 		if err != nil {
-			release()
+			free()
 		}
 	}()
 
@@ -54,7 +54,7 @@ func (c *call) body() (body []byte, release func(), err error) {
 		}
 		return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("the body of the request could not be read: %v", err))
 	}
-	return body, release, nil
+	return body, free, nil
 }
 
 func tooLarge() error {

@@ -26,7 +26,7 @@ func (c *call) fail(err error) {
 		return
 	}
 	status := statusOf(err)
-	if status.Code >= http.StatusInternalServerError && c.r.Context().Err() == nil {
+	if status.Code == http.StatusInternalServerError && c.r.Context().Err() == nil {
 		c.s.log.Error("request failed", "method", c.r.Method, "path", c.r.URL.Path, "user", c.user.Name, "code", status.Code, "error", err)
 	}
 	if c.w.code != 0 {

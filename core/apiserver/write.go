@@ -291,7 +291,38 @@ func (c *call) delete() error {
 	if !gone && opts.OrphanDependents != nil && !*opts.OrphanDependents {
 		code = http.StatusAccepted
 	}
+	if gone && !c.resource.returnsDeleted() {
+		return c.answerDeleted(out, doc)
+	}
 	return c.answerDocument(code, out, doc)
+}
+
+// returnsDeleted tells for which kinds a deletion is answered with the object
+// as it was last; for the others Kubernetes answers with a status.
+func (res *resource) returnsDeleted() bool {
+	if res.kind.GVK.Group != corev1.GroupName {
+		return false
+	}
+	switch res.kind.Resource {
+	case "pods", "services", "serviceaccounts":
+		return true
+	}
+	return false
+}
+
+func (c *call) answerDeleted(out negotiate.Output, doc *api.Document) error {
+	obj, err := doc.Object()
+	if err != nil {
+		return err
+	}
+	status := &metav1.Status{Status: metav1.StatusSuccess}
+	if meta, ok := obj.(metav1.ObjectMetaAccessor); ok {
+		m := meta.GetObjectMeta()
+		status.Details = &metav1.StatusDetails{Name: m.GetName(), Group: c.resource.kind.GVK.Group, Kind: c.resource.kind.Resource, UID: m.GetUID()}
+	}
+	out.As = schema.GroupVersionKind{}
+	c.answerObject(http.StatusOK, out, statusKind, status)
+	return nil
 }
 
 func (c *call) deleteCollection() error {
