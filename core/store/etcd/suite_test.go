@@ -133,7 +133,18 @@ func startEtcd(t *testing.T) string {
 			t.Logf("etcd: %s", output.Bytes())
 		}
 	})
-	return client
+	// A client that comes too early waits a second before it tries again.
+	address := strings.TrimPrefix(client, "http://")
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+			return client
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("etcd does not listen: %v", err)
+		}
+	}
 }
 
 func freeURL(t *testing.T) string {
