@@ -24,6 +24,14 @@ const (
 	nodePortClaim  = "nodeport/"
 )
 
+// serviceIPClaimOf names an address in one way, however it is written.
+func serviceIPClaimOf(ip string) string {
+	if addr, err := netip.ParseAddr(ip); err == nil {
+		ip = addr.String()
+	}
+	return serviceIPClaim + ip
+}
+
 func nodePortClaimOf(port *corev1.ServicePort) string {
 	return fmt.Sprintf("%s%s/%d", nodePortClaim, strings.ToLower(string(port.Protocol)), port.NodePort)
 }
@@ -32,7 +40,7 @@ func serviceClaims(svc *corev1.Service) []string {
 	var claims []string
 	for _, ip := range svc.Spec.ClusterIPs {
 		if ip != "" && ip != corev1.ClusterIPNone {
-			claims = append(claims, serviceIPClaim+ip)
+			claims = append(claims, serviceIPClaimOf(ip))
 		}
 	}
 	if !mayHaveNodePorts(svc) {
@@ -105,13 +113,13 @@ func (s serviceAddresses) setClusterIP(ctx context.Context, a Allocator, svc *co
 			return err
 		}
 		svc.Spec.ClusterIP = chosen.String()
-	case !held.Has(serviceIPClaim + ip):
+	case !held.Has(serviceIPClaimOf(ip)):
 		msg := ""
 		if addr, err := netip.ParseAddr(ip); err != nil || !s.addresses.usable(addr) {
 			msg = fmt.Sprintf("the provided IP (%v) is not in the valid range. The range of valid IPs is %s", ip, s.addresses.prefix)
 		} else if addr == s.addresses.at(1) && !first {
 			msg = "provided IP is reserved for the service default/kubernetes"
-		} else if holder, err := a.Holder(ctx, serviceIPClaim+ip); err != nil {
+		} else if holder, err := a.Holder(ctx, serviceIPClaimOf(ip)); err != nil {
 			return err
 		} else if holder != "" {
 			msg = "provided IP is already allocated"

@@ -221,6 +221,47 @@ func TestAllocationFillsTheRange(t *testing.T) {
 	}
 }
 
+func TestOneAddressInTwoSpellings(t *testing.T) {
+	r := builtin(t, registry.Options{ServiceCIDR: netip.MustParsePrefix("fd00::/112")})
+	k := kind(t, r, "", "services")
+	held := claims{}
+	for i, ip := range []string{"fd00::1234", "fd00:0::1234"} {
+		obj, _ := created(t, r, serviceWith("clusterIP: '"+ip+"', ports: [{port: 80}]"))
+		names, err := k.Allocate(t.Context(), held, obj, nil)
+		if (err != nil) != (i == 1) {
+			t.Fatalf("%s: %v, %v", ip, names, err)
+		}
+		held.take(ip, names)
+	}
+}
+
+func TestNodeRangesThatClientsName(t *testing.T) {
+	r := builtin(t, registry.Options{ClusterCIDR: netip.MustParsePrefix("10.128.0.0/22"), NodeMaskSize: 24})
+	k := kind(t, r, "", "nodes")
+	held := claims{}
+	allocate := func(name, spec string) (*corev1.Node, error) {
+		obj, _ := created(t, r, "apiVersion: v1\nkind: Node\nmetadata: {name: "+name+"}\nspec: {"+spec+"}")
+		names, err := k.Allocate(t.Context(), held, obj, nil)
+		held.take(name, names)
+		return obj.(*corev1.Node), err
+	}
+	if _, err := allocate("wide", "podCIDR: 10.128.0.0/23"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := allocate("inside", "podCIDR: 10.128.1.0/26"); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "overlaps 10.128.0.0/23") {
+		t.Errorf("a range inside another's: %v", err)
+	}
+	for _, name := range []string{"a", "b"} {
+		n, err := allocate(name, "")
+		if err != nil || netip.MustParsePrefix("10.128.0.0/23").Overlaps(netip.MustParsePrefix(n.Spec.PodCIDR)) {
+			t.Errorf("node %s: %s, %v", name, n.Spec.PodCIDR, err)
+		}
+	}
+	if _, err := allocate("c", ""); err == nil {
+		t.Error("a range for a node more than there are ranges")
+	}
+}
+
 func TestNodeRanges(t *testing.T) {
 	r := builtin(t, registry.Options{ClusterCIDR: netip.MustParsePrefix("10.128.0.0/20"), NodeMaskSize: 24})
 	k := kind(t, r, "", "nodes")
