@@ -147,3 +147,26 @@ func skipValue(b []byte, pos int) int {
 	}
 	return -1
 }
+
+// parseStrings reads a JSON object of strings.
+func parseStrings(value []byte) (map[string]string, error) {
+	out := make(map[string]string, 4)
+	for pos := 1; pos < len(value) && value[pos] == '"'; pos++ {
+		keyEnd := skipString(value, pos)
+		if keyEnd < 0 || keyEnd+1 >= len(value) || value[keyEnd] != ':' || value[keyEnd+1] != '"' {
+			break
+		}
+		end := skipString(value, keyEnd+1)
+		if end < 0 || bytes.IndexByte(value[pos:end], '\\') >= 0 {
+			break
+		}
+		out[string(value[pos+1:keyEnd-1])] = string(value[keyEnd+2 : end-1])
+		if pos = end; pos == len(value)-1 && value[pos] == '}' {
+			return out, nil
+		}
+	}
+	// Escapes, or no object of strings.
+	out = nil
+	err := json.Unmarshal(value, &out)
+	return out, err
+}

@@ -22,7 +22,7 @@ func (s *Service) DeleteCollection(ctx context.Context, t Target, opts DeleteOpt
 	if r.Subresource != "" || r.Name != "" {
 		return nil, errMethod(r.kind.GroupResource(), "deletecollection")
 	}
-	sel, err := parseSelection(r.kind, selected.LabelSelector, selected.FieldSelector)
+	sel, err := s.parseSelection(r.kind, selected.LabelSelector, selected.FieldSelector)
 	if err != nil {
 		return nil, err
 	}

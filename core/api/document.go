@@ -38,6 +38,9 @@ type Document struct {
 	labels     labels.Set
 	labelsErr  error
 
+	plainMu sync.Mutex
+	plain   map[string]string
+
 	fieldsOnce sync.Once
 	fields     fields.Set
 	fieldsErr  error
@@ -137,7 +140,8 @@ func (d *Document) Labels() (labels.Set, error) {
 		if !found {
 			return
 		}
-		if err := json.Unmarshal(value, &d.labels); err != nil {
+		var err error
+		if d.labels, err = parseStrings(value); err != nil {
 			d.labelsErr = damaged(d.key, err)
 		}
 	})

@@ -24,7 +24,7 @@ func (s *Service) ListDocuments(ctx context.Context, t Target, opts ListOptions)
 	if r.Subresource != "" {
 		return nil, errMethod(r.kind.GroupResource(), "list")
 	}
-	sel, err := parseSelection(r.kind, opts.LabelSelector, opts.FieldSelector)
+	sel, err := s.parseSelection(r.kind, opts.LabelSelector, opts.FieldSelector)
 	if err != nil {
 		return nil, err
 	}
@@ -90,25 +90,26 @@ func (s *Service) list(ctx context.Context, r *request, sel *selection, opts *Li
 		}
 		req.Revision = page.Revision
 		list.Revision = page.Revision
-		if list.Items == nil {
-			list.Items = make([]Document, 0, capacity(len(page.Entries), sel))
+		if list.Items == nil && sel.everything() {
+			list.Items = make([]Document, 0, len(page.Entries))
 		}
 		for i := range page.Entries {
 			e := &page.Entries[i]
 			if !sc.contains(e.Key) {
 				continue
 			}
+			list.Items = append(list.Items, Document{kind: r.kind, stored: e.Value, revision: e.Revision, key: e.Key})
 			if !sel.everything() {
-				d := entryDocument(r.kind, *e)
-				match, err := sel.matches(d)
+				last := len(list.Items) - 1
+				match, err := sel.matches(&list.Items[last])
 				if err != nil {
 					return nil, err
 				}
 				if !match {
+					list.Items = list.Items[:last]
 					continue
 				}
 			}
-			list.Items = append(list.Items, Document{kind: r.kind, stored: e.Value, revision: e.Revision, key: e.Key})
 			if limit > 0 && len(list.Items) == limit {
 				if i+1 < len(page.Entries) || page.More {
 					list.Continue = continuation{Revision: tokenRevision(page.Revision), Start: strings.TrimPrefix(e.Key, base)}.encode()
@@ -133,13 +134,6 @@ func pageSize(limit, have int, everything bool) int {
 		return limit - have
 	}
 	return scanPage
-}
-
-func capacity(entries int, sel *selection) int {
-	if sel.everything() {
-		return entries
-	}
-	return 0
 }
 
 // listRevision says which snapshot a list without a continue token reads; 0

@@ -25,13 +25,15 @@ type selection struct {
 	// labels and fields are nil where they select everything.
 	labels labels.Selector
 	fields fields.Selector
+	// terms stand for fields where all of them are plain.
+	terms []fields.Requirement
 	// name and namespace are those that the field selector requires, which
 	// narrows the keys to read.
 	name, namespace string
 }
 
 // parseSelection parses the selectors of a request about a kind.
-func parseSelection(k *registry.Kind, labelSelector, fieldSelector string) (selection, error) {
+func (s *Service) parseSelection(k *registry.Kind, labelSelector, fieldSelector string) (selection, error) {
 	var sel selection
 	if labelSelector != "" {
 		if len(labelSelector) > maxSelectorLength {
@@ -64,6 +66,7 @@ func parseSelection(k *registry.Kind, labelSelector, fieldSelector string) (sele
 		}
 		if !parsed.Empty() {
 			sel.fields = parsed
+			sel.terms, _ = plainTerms(parsed, s.plain[k])
 			sel.name, _ = parsed.RequiresExactMatch(fieldName)
 			sel.namespace, _ = parsed.RequiresExactMatch(fieldNamespace)
 		}
@@ -97,6 +100,14 @@ func (sel *selection) matches(d *Document) (bool, error) {
 		if err != nil || !sel.labels.Matches(set) {
 			return false, err
 		}
+	}
+	if sel.terms != nil {
+		for _, t := range sel.terms {
+			if !d.meets(t) {
+				return false, nil
+			}
+		}
+		return true, nil
 	}
 	if sel.fields != nil {
 		set, err := d.Fields()

@@ -49,6 +49,7 @@ type Service struct {
 	index      *index
 	gates      *gates
 	cache      *objectCache
+	plain      map[*registry.Kind]map[string]bool
 	apply      applyManagers
 }
 
@@ -72,6 +73,10 @@ func New(opts Options) *Service {
 	}
 	if s.maxSize == 0 {
 		s.maxSize = defaultMaxObjectSize
+	}
+	s.plain = make(map[*registry.Kind]map[string]bool, len(s.kinds.Kinds()))
+	for _, k := range s.kinds.Kinds() {
+		s.plain[k] = plainFields(k)
 	}
 	s.gates, s.cache = newGates(), newObjectCache()
 	s.index = newIndex(s)

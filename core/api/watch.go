@@ -146,7 +146,7 @@ func (s *Service) watchTarget(ctx context.Context, t WatchTarget) (watchedTarget
 	if r.Subresource != "" {
 		return watchedTarget{}, errMethod(r.kind.GroupResource(), "watch")
 	}
-	sel, err := parseSelection(r.kind, t.LabelSelector, t.FieldSelector)
+	sel, err := s.parseSelection(r.kind, t.LabelSelector, t.FieldSelector)
 	if err != nil {
 		return watchedTarget{}, err
 	}
