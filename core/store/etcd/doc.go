@@ -19,7 +19,7 @@
 //
 //   - the feeder holds one watch on all entries and fills the window of recent
 //     events; it ends with Close. Where etcd compacted what it had yet to read,
-//     the window starts anew and watches end with store.ErrSlow;
+//     the window starts anew and watches end with *store.CompactedError;
 //   - the window's dispatcher and pumps, see package window;
 //   - the client's own connection, shared by all calls. A call waits for etcd
 //     as long as its context allows.

@@ -19,7 +19,8 @@
 //     most maxBatchEvents events or, above maxBatchBytes, one event; a pump
 //     that needs an event which left the ring ends with store.ErrSlow;
 //   - the dispatcher: a single goroutine that never blocks on a reader. Where
-//     writers outrun it, it delivers larger batches.
+//     writers outrun it, it delivers larger batches, and where they outrun the
+//     ring, watches read history.
 //
 // Publish only appends to the ring, so nothing that a watcher does slows a
 // writer.

@@ -215,7 +215,7 @@ func (x *Watcher) next(cursor uint64) ([]*store.Event, uint64, error) {
 }
 
 func (x *Watcher) reachedWindow() {
-	if x.inWindow { // Only the one pump writes it.
+	if x.inWindow { // Nobody writes it while a pump runs.
 		return
 	}
 	x.window.mu.Lock()

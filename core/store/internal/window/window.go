@@ -198,14 +198,15 @@ func (w *Window) deliver() bool {
 	return upTo < newest
 }
 
-// behindLocked makes every live watch a pump after the dispatcher itself fell
-// behind the ring, which ends those that missed an event.
+// behindLocked has every live watch read history after the dispatcher itself
+// fell behind the ring: that is no fault of theirs.
 func (w *Window) behindLocked() {
 	floor, _ := w.ring.span()
 	for _, prefixes := range w.live {
 		for _, watchers := range prefixes {
 			for x := range watchers {
 				x.cursor = max(x.cursor, w.dispatched)
+				x.inWindow = false
 				x.pumpLocked()
 			}
 		}
@@ -228,7 +229,8 @@ func (w *Window) bookmarks(now time.Time) {
 }
 
 // Skip empties the window, which is complete after rev from then on: what came
-// before could not be had. Watches that still need it end with store.ErrSlow.
+// before could not be had. Watches that still need it ask history, and end as
+// that says.
 func (w *Window) Skip(rev uint64) {
 	w.ring.skip(rev)
 	select {

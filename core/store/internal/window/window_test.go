@@ -186,8 +186,9 @@ func TestSlowReaderEnds(t *testing.T) {
 	slow := mustWatch(t, w, store.WatchRequest{}, 0)
 	quick := mustWatch(t, w, store.WatchRequest{Prefix: "/none"}, 0)
 	waitFor(t, w, "both watches live", func() bool { return slow.isLive && quick.isLive })
-	for range 50 {
+	for i := range 50 {
 		l.write(w, 10)
+		waitFor(t, w, "dispatch", func() bool { return w.dispatched == uint64(10*(i+1)) })
 	}
 	waitFor(t, w, "the slow watch ended", func() bool { return slow.isEnded })
 	var last uint64
@@ -213,8 +214,9 @@ func TestReaderThatComesBack(t *testing.T) {
 	w, l := newWindow(t, Limits{Events: 1000, Bytes: 1 << 30})
 	x := mustWatch(t, w, store.WatchRequest{}, 0)
 	waitFor(t, w, "the watch live", func() bool { return x.isLive })
-	for range 20 {
+	for i := range 20 {
 		l.write(w, 5)
+		waitFor(t, w, "dispatch", func() bool { return w.dispatched == uint64(5*(i+1)) })
 	}
 	waitFor(t, w, "the watch behind", func() bool { return !x.isLive })
 	for last := uint64(0); last < 100; {
@@ -226,6 +228,31 @@ func TestReaderThatComesBack(t *testing.T) {
 		}
 	}
 	waitFor(t, w, "the watch live again", func() bool { return x.isLive })
+}
+
+// TestDispatcherBehind publishes more than the ring holds before the dispatcher
+// has a look: watches read on in history.
+func TestDispatcherBehind(t *testing.T) {
+	w, l := newWindow(t, Limits{Events: 10, Bytes: 1 << 30})
+	x := mustWatch(t, w, store.WatchRequest{}, 0)
+	waitFor(t, w, "the watch live", func() bool { return x.isLive })
+	w.mu.Lock()
+	for range 10 {
+		l.write(w, 10)
+	}
+	w.mu.Unlock()
+	for last := uint64(0); last < 100; {
+		batch := next(t, x)
+		if batch == nil {
+			t.Fatalf("watch ended at %d: %v", last, x.Err())
+		}
+		for _, e := range batch {
+			if e.Revision != last+1 {
+				t.Fatalf("revision %d after %d", e.Revision, last)
+			}
+			last = e.Revision
+		}
+	}
 }
 
 func TestBookmarksOfAnIdleWatch(t *testing.T) {
@@ -266,9 +293,11 @@ func TestSkip(t *testing.T) {
 	for i := range 10 {
 		l.events = append(l.events, &store.Event{Type: store.EventUpdated, Key: "/0/x", Revision: uint64(i) + 1})
 	}
+	l.oldest = 10
 	l.mu.Unlock()
 	w.Skip(10)
-	if batch := next(t, x); batch != nil || !errors.Is(x.Err(), store.ErrSlow) {
+	var compacted *store.CompactedError
+	if batch := next(t, x); batch != nil || !errors.As(x.Err(), &compacted) {
 		t.Errorf("watch goes on with %v, %v", batch, x.Err())
 	}
 	again := mustWatch(t, w, store.WatchRequest{After: 10}, 10)
