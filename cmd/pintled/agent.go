@@ -163,7 +163,7 @@ func (m *machine) run(ctx context.Context) error {
 	managed, err := manager.New(manager.Options{
 		Host: m.host, Client: client, PluginDir: m.paths.plugins, NodeName: m.opts.name, NodeInfo: info,
 		NodeLabels: func() map[string]string { return m.opts.labels },
-		StateDir:   filepath.Join(m.paths.state, "plugins"), RunDir: filepath.Join(m.paths.run, "node"),
+		StateDir:   m.paths.nodePlugins(""), RunDir: filepath.Join(m.paths.run, "node"),
 		OnInstance: plugins.OnChange, Logger: m.log,
 		Types: []pluginv1.PluginType{
 			pluginv1.PluginType_PLUGIN_TYPE_RUNTIME, pluginv1.PluginType_PLUGIN_TYPE_VOLUME,
@@ -173,6 +173,7 @@ func (m *machine) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	managed.OnChange(recordPlugins(m.paths, m.log))
 	agent, err := node.New(node.Options{
 		Name: m.opts.name, RestConfig: m.api, Plugins: plugins, RootDir: m.paths.node(),
 		Addresses: []string{m.address.String()}, NodeInfo: info, Labels: m.opts.labels, MaxPods: m.opts.maxPods,

@@ -49,7 +49,7 @@ running, and nothing that was acknowledged is lost.`,
 		SilenceUsage:  true,
 		Version:       version,
 	}
-	root.AddCommand(newUpCommand(), newServerCommand(), newAgentCommand())
+	root.AddCommand(newUpCommand(), newServerCommand(), newAgentCommand(), newResetCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

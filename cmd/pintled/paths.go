@@ -22,11 +22,14 @@ func (p *paths) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&p.plugins, "plugin-dir", pluginDir(), "directory of the plugins' executables")
 }
 
-func (p *paths) store() string      { return filepath.Join(p.state, "store") }
-func (p *paths) pki() string        { return filepath.Join(p.state, "pki") }
-func (p *paths) node() string       { return filepath.Join(p.state, "node") }
-func (p *paths) kubeconfig() string { return filepath.Join(p.state, "admin.kubeconfig") }
-func (p *paths) pid() string        { return filepath.Join(p.state, "pintled.pid") }
+func (p *paths) store() string { return filepath.Join(p.state, "store") }
+func (p *paths) pki() string   { return filepath.Join(p.state, "pki") }
+func (p *paths) node() string  { return filepath.Join(p.state, "node") }
+
+// nodePlugins is a directory of the plugins of this machine's node.
+func (p *paths) nodePlugins(name string) string { return filepath.Join(p.state, "plugins", name) }
+func (p *paths) kubeconfig() string             { return filepath.Join(p.state, "admin.kubeconfig") }
+func (p *paths) pid() string                    { return filepath.Join(p.state, "pintled.pid") }
 
 // maxRunDir leaves room for the names of sockets below it, see unix(7).
 const maxRunDir = 40

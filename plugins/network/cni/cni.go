@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -61,8 +63,8 @@ func (c *cni) setNode(node *network.NodeInfo) error {
 	var err error
 	if c.config.ConfDir != "" {
 		c.list, err = operatorList(c.config.ConfDir)
-	} else if len(node.GetPodCidrs()) > 0 {
-		c.list, err = writtenList(node.GetPodCidrs(), c.config.MTU, filepath.Join(c.state, "leases"))
+	} else {
+		c.list, err = c.ownList(node)
 	}
 	if err != nil {
 		return err
@@ -75,6 +77,26 @@ func (c *cni) setNode(node *network.NodeInfo) error {
 		return err
 	}
 	return masquerade(node.GetPodCidrs(), slices.Concat(node.GetClusterCidrs(), node.GetServiceCidrs()))
+}
+
+// ownList writes the configuration for the node's pod ranges. Without ranges it
+// is the one written last, by which what hangs in it is detached.
+func (c *cni) ownList(node *network.NodeInfo) (*libcni.NetworkConfigList, error) {
+	file := filepath.Join(c.state, networkName+".conflist")
+	if len(node.GetPodCidrs()) == 0 {
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return libcni.NetworkConfFromFile(file)
+	}
+	list, err := writtenList(node.GetPodCidrs(), c.config.MTU, filepath.Join(c.state, "leases"))
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(os.MkdirAll(c.state, 0o700), os.WriteFile(file, list.Bytes, 0o600)); err != nil {
+		return nil, fmt.Errorf("writing the CNI configuration: %w", err)
+	}
+	return list, nil
 }
 
 func (c *cni) SetRoutes(_ context.Context, req *network.SetRoutesRequest) (*network.SetRoutesResponse, error) {
