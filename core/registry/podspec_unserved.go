@@ -29,7 +29,7 @@ var podSpecFields = fieldTable[corev1.PodSpec]{
 		{"priorityClassName", func(s *corev1.PodSpec) bool { return systemPriority(s.PriorityClassName) }, false,
 			"PriorityClass is not served: the pod gets no priority from its class"},
 		{"priority", func(s *corev1.PodSpec) bool { return s.Priority != nil && *s.Priority != 0 }, false,
-			"priorities are not served: the pod waits its turn and preempts none"},
+			"priorities do not count in scheduling: the pod waits its turn and preempts none"},
 		{"runtimeClassName", func(s *corev1.PodSpec) bool { return s.RuntimeClassName != nil && *s.RuntimeClassName != "" }, true,
 			"RuntimeClass is not served: all pods run by the node's runtime plugin"},
 		{"overhead", func(s *corev1.PodSpec) bool { return len(s.Overhead) > 0 }, true,
@@ -82,6 +82,10 @@ var resourcesFields = fieldTable[corev1.ResourceRequirements]{
 			}
 			return false
 		}, true, "huge pages are not served"},
+		{"limits", func(r *corev1.ResourceRequirements) bool {
+			_, set := r.Limits[corev1.ResourceEphemeralStorage]
+			return set
+		}, false, "limits of ephemeral-storage are not enforced for a container: set emptyDir.sizeLimit"},
 	},
 }
 

@@ -40,12 +40,12 @@ func TestUnservedFieldsAreSaid(t *testing.T) {
 		}, []string{"spec.automountServiceAccountToken: service account tokens are not served: none is mounted"}},
 		{"system priority", podWith("priorityClassName: system-node-critical\npriority: 5"), nil, []string{
 			"spec.priorityClassName: PriorityClass is not served: the pod gets no priority from its class",
-			"spec.priority: priorities are not served: the pod waits its turn and preempts none"}},
+			"spec.priority: priorities do not count in scheduling: the pod waits its turn and preempts none"}},
 		{"switched off", podWith("hostUsers: true\nautomountServiceAccountToken: false\nos: {name: linux}\nruntimeClassName: ''\npriority: 0"), nil, nil},
 		{"container", podManifest(`
 image: i
 resizePolicy: [{resourceName: cpu, restartPolicy: NotRequired}]
-resources: {limits: {hugepages-2Mi: 2Mi, cpu: 1}, claims: [{name: c}]}
+resources: {limits: {hugepages-2Mi: 2Mi, cpu: 1, ephemeral-storage: 1Gi}, claims: [{name: c}]}
 volumeMounts: [{name: v, mountPath: /v, readOnly: true, recursiveReadOnly: Enabled}]
 volumeDevices: [{name: d, devicePath: /dev/x}]
 env: [{name: A, valueFrom: {fileKeyRef: {volumeName: v, path: p, key: k}}}]
@@ -62,6 +62,7 @@ securityContext: {seLinuxOptions: {level: x}, windowsOptions: {}, appArmorProfil
 			"spec.securityContext.appArmorProfile: Forbidden: AppArmor profiles are not served: containers run without one",
 		}, []string{
 			"spec.containers[0].resizePolicy: resizing containers in place is not served: the policy has no effect",
+			"spec.containers[0].resources.limits: limits of ephemeral-storage are not enforced for a container: set emptyDir.sizeLimit",
 			"spec.containers[0].lifecycle.preStop.tcpSocket: a TCP hook does nothing, in Kubernetes too: use exec or httpGet",
 			"spec.containers[0].securityContext.appArmorProfile: AppArmor profiles are not served: containers run without one",
 		}},
