@@ -29,6 +29,8 @@ func typeChecks(t pluginv1.PluginType) []Check {
 	switch t {
 	case pluginv1.PluginType_PLUGIN_TYPE_CONTROLLER:
 		return controllerChecks()
+	case pluginv1.PluginType_PLUGIN_TYPE_RUNTIME:
+		return runtimeChecks()
 	default:
 		return nil
 	}

@@ -34,6 +34,8 @@ type Options struct {
 	ExitTimeout time.Duration
 	// Controller is what the checks of a controller need.
 	Controller *ControllerOptions
+	// Runtime is what the checks of a runtime need.
+	Runtime *RuntimeOptions
 	// Log receives the standard error of the plugin, or is nil.
 	Log io.Writer
 }

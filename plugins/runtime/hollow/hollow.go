@@ -10,6 +10,7 @@ import (
 
 	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
 	"github.com/pintle-io/pintle/sdk/errs"
+	"github.com/pintle-io/pintle/sdk/plugin"
 	"github.com/pintle-io/pintle/sdk/runtime"
 )
 
@@ -47,7 +48,15 @@ func newHollow() *hollow {
 	}
 }
 
-var _ runtime.Runtime = (*hollow)(nil)
+var (
+	_ runtime.Runtime   = (*hollow)(nil)
+	_ plugin.Configurer = (*hollow)(nil)
+)
+
+// Configure refuses what it does not know: there is nothing to configure.
+func (h *hollow) Configure(_ context.Context, req *plugin.ConfigureRequest) error {
+	return plugin.DecodeConfig(req, &struct{}{})
+}
 
 func (h *hollow) Info(context.Context, *runtime.InfoRequest) (*runtime.InfoResponse, error) {
 	return &runtime.InfoResponse{

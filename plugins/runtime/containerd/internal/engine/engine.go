@@ -45,6 +45,10 @@ type Engine struct {
 	output *outputOwner
 	keeper *keeper.Client
 
+	// cgroupsNoted are the directories of pods' cgroups that leave must know.
+	cgroupsMu    sync.Mutex
+	cgroupsNoted map[string]bool
+
 	// ctx ends with Close; work counts the goroutines that end with it.
 	ctx    context.Context
 	cancel context.CancelFunc

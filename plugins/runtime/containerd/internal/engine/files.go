@@ -26,6 +26,7 @@ type files struct {
 func (f files) sandboxDir(id string) string   { return filepath.Join(f.run, "sandboxes", id) }
 func (f files) containerDir(id string) string { return filepath.Join(f.run, "containers", id) }
 func (f files) outputLock() string            { return filepath.Join(f.run, "output.lock") }
+func (f files) cgroups() string               { return filepath.Join(f.run, "cgroups") }
 func (f files) shm(sandboxID string) string   { return filepath.Join(f.sandboxDir(sandboxID), "shm") }
 
 func (f files) make() error {

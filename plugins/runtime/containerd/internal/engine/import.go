@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/pkg/archive/compression"
 	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/pintle-io/pintle/sdk/errs"
 	"github.com/pintle-io/pintle/sdk/runtime"
@@ -40,9 +41,12 @@ func (e *Engine) ImportImage(ctx context.Context, req *runtime.ImportImageReques
 	imported, err := e.client.Import(ctx, plain,
 		containerd.WithImportPlatform(platforms.Default()),
 		containerd.WithImageRefTranslator(func(name string) string { return translateName(name, defaultName) }),
+		// An image without a name in the archive has only this way to one.
+		containerd.WithDigestRef(func(digest.Digest) string { return defaultName }),
+		containerd.WithSkipDigestRef(func(name string) bool { return name != "" }),
 	)
 	if err != nil {
-		return nil, classify(err, "import image: the archive can't be read as an OCI or docker archive for this platform")
+		return nil, importError(err)
 	}
 	// Readers of a pipe that stop early leave its writer hanging.
 	_, _ = io.Copy(io.Discard, archive)
@@ -55,6 +59,16 @@ func (e *Engine) ImportImage(ctx context.Context, req *runtime.ImportImageReques
 		}
 	}
 	return e.importedImages(ctx, imported)
+}
+
+// importError tells an archive that is wrong from a containerd that is.
+func importError(err error) error {
+	classified := classify(err, "import image: read the archive")
+	switch errs.ClassOf(classified) {
+	case errs.ClassInternal, errs.ClassNotFound, errs.ClassInvalidArgument, errs.ClassFailedPrecondition:
+		return errs.New(errs.ClassInvalidArgument, "InvalidArchive", "make it with docker save, or as an OCI archive, for this machine's architecture", classified)
+	}
+	return classified
 }
 
 // translateName gives every image of an archive a full name.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
@@ -70,9 +72,9 @@ func (e *Engine) leave(ctx context.Context) error {
 		if _, err := e.RemoveSandbox(ctx, &runtime.RemoveSandboxRequest{SandboxId: s.id}); err != nil {
 			return err
 		}
-		if parent := s.create.GetCgroupParent(); parent != "" {
-			cgroup.RemoveEmptyAncestors(parent)
-		}
+	}
+	if err := e.removeNotedCgroups(); err != nil {
+		return err
 	}
 	records, err := e.client.ImageService().List(ctx)
 	if err != nil {
@@ -92,6 +94,42 @@ func (e *Engine) leave(ctx context.Context) error {
 		e.logger.Warn("the namespace stays in containerd", "namespace", e.config.Namespace, "err", err)
 	}
 	return nil
+}
+
+// noteCgroups remembers where pods' cgroups are made. The directories between
+// them and the root stay when a pod goes, since the next one needs them and the
+// node may have limits there; only leave removes them.
+func (e *Engine) noteCgroups(group string) error {
+	dir := path.Dir(group)
+	e.cgroupsMu.Lock()
+	defer e.cgroupsMu.Unlock()
+	if e.cgroupsNoted[dir] {
+		return nil
+	}
+	file, err := os.OpenFile(e.files.cgroups(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(file, dir)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if e.cgroupsNoted == nil {
+		e.cgroupsNoted = map[string]bool{}
+	}
+	e.cgroupsNoted[dir] = true
+	return nil
+}
+
+func (e *Engine) removeNotedCgroups() error {
+	data, err := os.ReadFile(e.files.cgroups())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for dir := range strings.FieldsSeq(string(data)) {
+		cgroup.RemoveEmptyAncestors(path.Join(dir, "pod"))
+	}
+	return err
 }
 
 // removeContent empties directories that are ours but were made by others.

@@ -148,6 +148,9 @@ func (e *Engine) makeSandbox(ctx context.Context, s *sandbox) error {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return err
 	}
+	if err := e.noteCgroups(s.create.GetCgroupParent()); err != nil {
+		return err
+	}
 	if err := cgroup.Create(s.create.GetCgroupParent(), cgroup.Resources(s.create.GetResources())); err != nil {
 		return err
 	}

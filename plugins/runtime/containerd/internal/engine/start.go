@@ -58,49 +58,50 @@ func (e *Engine) start(ctx context.Context, c *container) error {
 	c.mu.Unlock()
 	defer close(starting)
 
-	pid, err := e.startTask(ctx, c)
+	pid, at, err := e.startTask(ctx, c)
 	if err != nil {
 		return e.startFailed(context.WithoutCancel(ctx), c, err)
 	}
-	now := time.Now()
-	if err := writeFile(e.files.startedPath(c.id), startedFile{At: now, PID: pid}); err != nil {
+	if err := writeFile(e.files.startedPath(c.id), startedFile{At: at, PID: pid}); err != nil {
 		// Only the exact time is lost, after a restart of the plugin.
 		e.logger.Warn("can't note when a container was started", "container", c.id, "err", err)
 	}
 	info := c.update(func(info *runtime.Container) {
-		info.State, info.StartedAt, info.Pid = pluginv1.Container_STATE_RUNNING, timestamppb.New(now), pid
+		info.State, info.StartedAt, info.Pid = pluginv1.Container_STATE_RUNNING, timestamppb.New(at), pid
 	})
 	e.emit(pluginv1.EventsResponse_TYPE_STARTED, info)
 	return nil
 }
 
 // startTask makes the container's task and runs it. Whatever happens, the
-// streams of a task that was not made are ended.
-func (e *Engine) startTask(ctx context.Context, c *container) (uint32, error) {
+// streams of a task that was not made are ended. The time is from before the
+// process began, since it may have ended before we hear that it did.
+func (e *Engine) startTask(ctx context.Context, c *container) (pid uint32, at time.Time, err error) {
 	paths, err := output.MakeFIFOs(e.files.containerDir(c.id), c.rec.Stdin, c.rec.TTY)
 	if err != nil {
-		return 0, errs.Internal("connect the output: %w", err)
+		return 0, at, errs.Internal("connect the output: %w", err)
 	}
 	mounts, err := e.mounts(ctx, c)
 	if err != nil {
-		return 0, err
+		return 0, at, err
 	}
 	streams, stdin, err := e.openStreams(c, paths)
 	if err != nil {
-		return 0, err
+		return 0, at, err
 	}
 	e.keep(c.id, streams)
-	pid, err := e.createTask(ctx, c, paths, mounts)
+	pid, err = e.createTask(ctx, c, paths, mounts)
 	streams.Opened()
 	if err != nil {
 		closeStdin(stdin)
-		return 0, err
+		return 0, at, err
 	}
 	c.mu.Lock()
 	c.streams, c.stdin, c.mounts = streams, stdin, nil
 	c.mu.Unlock()
+	at = time.Now()
 	_, err = call(ctx, e.tasksClient().Start, &tasksapi.StartRequest{ContainerID: c.id})
-	return pid, err
+	return pid, at, err
 }
 
 func (e *Engine) mounts(ctx context.Context, c *container) ([]mount.Mount, error) {
