@@ -52,8 +52,9 @@ type logSink struct {
 	mu      sync.Mutex
 	lines   *rate.Limiter
 	dropped int
-	first   time.Time // of the dropped
-	dying   bool      // in the middle of a panic's text
+	first   time.Time   // of the dropped
+	due     *time.Timer // reports them
+	dying   bool        // in the middle of a panic's text
 	tail    []tailLine
 }
 
@@ -91,20 +92,19 @@ func (s *logSink) line(stream string, line []byte) {
 	if !s.lines.AllowN(now, 1) {
 		if s.dropped == 0 {
 			s.first = now
+			// A plugin that falls silent after its flood is reported, too.
+			s.due = time.AfterFunc(reportDropped, s.flush)
 		}
 		s.dropped++
 		// The last words of a plugin that floods the log still count.
 		s.remember(string(line[:min(len(line), maxTailLine)]), false)
-		if now.Sub(s.first) >= reportDropped {
-			s.report()
-		}
 		return
 	}
 	s.report()
 	s.write(stream, line)
 }
 
-// flush reports what is not reported yet. It is called at the end.
+// flush reports what is not reported yet.
 func (s *logSink) flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,6 +118,7 @@ func (s *logSink) report() {
 	s.log.Warn("the plugin writes more log lines than allowed: dropped some", "dropped", s.dropped, "for", time.Since(s.first).Round(time.Millisecond))
 	s.onDrop(s.dropped)
 	s.dropped = 0
+	s.due.Stop()
 }
 
 func (s *logSink) write(stream string, line []byte) {

@@ -44,11 +44,15 @@ type State struct {
 	// Restarts counts the starts that followed a failure.
 	Restarts int
 	// LastError is why the last process ended or could not start, and Reason
-	// the CamelCase word for it. They stay when the next process runs.
+	// the CamelCase word for it. They stay when the next process runs, until a
+	// swap.
 	LastError string
 	Reason    string
 	// RetryAt is when the next start is due; zero while none is waited for.
 	RetryAt time.Time
+	// RolledBack is why the plugin that ran before the last swap is back; empty
+	// where it is not.
+	RolledBack string
 	// Unhealthy is what a running plugin says is wrong; empty when healthy.
 	Unhealthy string
 }

@@ -38,6 +38,10 @@ type Change struct {
 	Err error
 }
 
+// crashesUntilRollback is how often a plugin that was swapped in may fail before
+// it ran for Backoff.StableAfter; then the one before it is back.
+const crashesUntilRollback = 3
+
 // DrainTimeout is how long a swapped-out instance is kept for its users.
 const DrainTimeout = 30 * time.Second
 
@@ -120,6 +124,8 @@ func (s *Supervisor) run() {
 
 	var (
 		failures int
+		fallback *Spec              // what ran before the last swap, until the new one proved stable
+		crashes  int                // of the new one since
 		starting context.CancelFunc // not nil while a start is under way
 		results  chan attempt
 		retry    clock.Timer
@@ -154,6 +160,15 @@ func (s *Supervisor) run() {
 	}
 	fail := func(err error) {
 		failures++
+		if fallback != nil {
+			if crashes++; crashes == crashesUntilRollback {
+				s.lost(err, failures, s.host.opts.Clock.Now())
+				s.rollBack(*fallback, err)
+				fallback, failures = nil, 0
+				begin()
+				return
+			}
+		}
 		delay := s.host.opts.Backoff.delay(failures, rand.Float64())
 		retry = s.host.opts.Clock.NewTimer(delay)
 		s.lost(err, failures, s.host.opts.Clock.Now().Add(delay))
@@ -206,7 +221,7 @@ func (s *Supervisor) run() {
 
 		case <-gone:
 			if s.host.opts.Clock.Since(current.Started()) >= s.host.opts.Backoff.StableAfter {
-				failures = 0
+				failures, fallback = 0, nil
 			}
 			fail(current.Err())
 
@@ -220,7 +235,11 @@ func (s *Supervisor) run() {
 				retry.Stop()
 				retry = nil
 			}
-			failures = 0
+			failures, crashes, fallback = 0, 0, nil
+			if current != nil {
+				old := s.Spec()
+				fallback = &old
+			}
 			s.setSpec(c.spec)
 			if c.instance != nil {
 				s.install(c.instance)
@@ -228,6 +247,7 @@ func (s *Supervisor) run() {
 				answer(nil)
 				continue
 			}
+			s.update(func(st *State) { st.RolledBack = "" })
 			waiting = append(waiting, c.reply)
 			begin()
 		}
@@ -279,6 +299,10 @@ func (s *Supervisor) install(i *Instance) {
 	old := s.current
 	s.current = i
 	s.state.running(i)
+	if old != nil {
+		// Another plugin, another story.
+		s.state.RolledBack, s.state.LastError, s.state.Reason = "", "", ""
+	}
 	state := s.state
 	s.broadcast()
 	s.mu.Unlock()
@@ -334,6 +358,15 @@ func (s *Supervisor) lost(err error, failures int, retryAt time.Time) {
 		change = &Change{Err: err, Release: func() {}}
 	}
 	s.deliver(state, change)
+}
+
+// rollBack returns to what ran before the last swap.
+func (s *Supervisor) rollBack(to Spec, why error) {
+	s.host.log.Warn("plugin failed again and again after a swap: going back to the one before", "plugin", to.ID(), "executable", to.Executable, "error", why)
+	s.setSpec(to)
+	s.update(func(st *State) {
+		st.RolledBack = fmt.Sprintf("rolled back to %s, because what replaced it failed %d times: %s", to.Executable, crashesUntilRollback, errs.Text(why))
+	})
 }
 
 // update changes the state and tells.
@@ -428,7 +461,9 @@ func (s *Supervisor) Instance(ctx context.Context) (*Instance, error) {
 // Swap replaces the plugin by another executable, configuration or both. The
 // new process is started and checked beside the old one; only then it takes
 // over, and the old one is stopped once its users released it. When the new one
-// fails its checks, Swap returns why and the old one just goes on.
+// fails its checks, Swap returns why and the old one just goes on. When the new
+// one passes them and then fails again and again before it proved stable, the
+// supervisor goes back to the old one by itself, and State.RolledBack says why.
 //
 // Where no process is running there is nothing to keep: the new spec replaces
 // the old one at once, and Swap returns the outcome of its first start.

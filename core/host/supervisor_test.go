@@ -300,6 +300,42 @@ func TestSwapUnderFailure(t *testing.T) {
 	}
 }
 
+// TestRollback: one that passes its checks and then crashes again and again is
+// replaced by the one before.
+func TestRollback(t *testing.T) {
+	h, _ := newHost(t, func(o *Options) { o.HealthInterval = 10 * time.Millisecond })
+	dir := t.TempDir()
+	s := h.Supervise(spec(t, "ok"), nil)
+	if _, err := await(t, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Swap(t.Context(), spec(t, "ok", "HOST_TEST_SWITCH=dir="+dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/health", []byte("exit"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the one before is back", func() bool {
+		st := s.State()
+		return st.Phase == PhaseRunning && st.RolledBack != ""
+	})
+	if st := s.State(); !strings.Contains(st.RolledBack, "failed 3 times") || !strings.Contains(st.RolledBack, "exit status 9") {
+		t.Errorf("the state says %q", st.RolledBack)
+	}
+	if len(s.Spec().Env) != 1 {
+		t.Errorf("it runs %v", s.Spec())
+	}
+	// It does not roll back from there: it is what the operator had.
+	_ = syscall.Kill(s.State().PID, syscall.SIGKILL)
+	eventually(t, "it is restarted", func() bool { return s.State().Restarts > 2 && s.State().Phase == PhaseRunning })
+	if err := s.Swap(t.Context(), spec(t, "ok", "BETTER=1")); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.State(); st.RolledBack != "" {
+		t.Errorf("after the next swap the state still says %q", st.RolledBack)
+	}
+}
+
 // TestManySwaps swaps back and forth while users call: none of them may see an
 // error, since each call is made on an instance that is not released yet.
 func TestManySwaps(t *testing.T) {

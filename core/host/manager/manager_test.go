@@ -27,9 +27,13 @@ import (
 	"github.com/pintle-io/pintle/sdk/plugin"
 )
 
-// envPlay makes the test binary play plugins; links to it in the plugin
-// directory are named "<type>-<name>", and its file name says which it is.
+// TestMain makes the test binary play plugins: links to it in the plugin
+// directory are named "<type>-<name>@<version>", and that says which it is.
 func TestMain(m *testing.M) {
+	// Processes under the race detector linger for a second when they exit.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
+		panic(err)
+	}
 	if os.Getenv(plugin.Handshake().MagicCookieKey) != "" {
 		kind, name, _ := strings.Cut(filepath.Base(os.Args[0]), "-")
 		t, err := plugin.ParseType(kind)
@@ -57,8 +61,9 @@ func (p *player) Implementation() any                   { return p }
 
 func (p *player) Configure(_ context.Context, req *plugin.ConfigureRequest) error {
 	config := struct {
-		Exit string `json:"exit"`
-		Note string `json:"note"`
+		Exit      string `json:"exit"`
+		ExitLater string `json:"exitLater"`
+		Note      string `json:"note"`
 	}{}
 	if err := plugin.DecodeConfig(req, &config); err != nil {
 		return err
@@ -66,6 +71,12 @@ func (p *player) Configure(_ context.Context, req *plugin.ConfigureRequest) erro
 	if config.Exit != "" {
 		fmt.Fprintln(os.Stderr, config.Exit)
 		os.Exit(4)
+	}
+	if config.ExitLater != "" {
+		time.AfterFunc(50*time.Millisecond, func() {
+			fmt.Fprintln(os.Stderr, config.ExitLater)
+			os.Exit(5)
+		})
 	}
 	if node := req.GetNode(); node != nil {
 		return os.WriteFile(filepath.Join(node.GetStateDir(), "node"), []byte(node.GetName()), 0o600)
@@ -367,6 +378,31 @@ func TestSwap(t *testing.T) {
 	}
 }
 
+// TestRollback: a new version that passes its checks and then crashes again and
+// again is replaced by the one before, until the object changes.
+func TestRollback(t *testing.T) {
+	api := newFakeAPI(t)
+	r := newRig(t, api, nil)
+	api.create(object("a", pintlev1.PluginSpec{Type: pintlev1.SchedulerPlugin}))
+	r.eventually(t, "a", "a runs", running)
+	api.update("a", func(s *pintlev1.PluginSpec) {
+		s.Executable = "scheduler-a@2"
+		s.Config = config(t, map[string]string{"exitLater": "bad version"})
+	})
+	s := r.eventually(t, "a", "the one before is back", func(s pintlev1.PluginStatus) bool {
+		return running(s) && s.Version == "1" && strings.Contains(s.LastError, "rolled back")
+	})
+	if !strings.Contains(s.LastError, "bad version") || s.ObservedGeneration != 2 {
+		t.Errorf("the status is %+v", s)
+	}
+	r.event(t, "RolledBack", "bad version")
+	r.Resync()
+	api.update("a", func(s *pintlev1.PluginSpec) { s.Config = nil })
+	r.eventually(t, "a", "the corrected version runs", func(s pintlev1.PluginStatus) bool {
+		return running(s) && s.Version == "2" && s.LastError == ""
+	})
+}
+
 func TestProblemsAreInTheStatus(t *testing.T) {
 	api := newFakeAPI(t)
 	r := newRig(t, api, nil)
@@ -380,11 +416,8 @@ func TestProblemsAreInTheStatus(t *testing.T) {
 		"type":     {pintlev1.PluginSpec{Type: "teapot"}, pintlev1.PluginFailed, `"teapot" is no type of plugin`},
 		"c":        {pintlev1.PluginSpec{Type: pintlev1.ControllerPlugin, Config: config(t, map[string]string{"exit": "no luck"})}, pintlev1.PluginCrashLoop, "no luck"},
 		"b":        {pintlev1.PluginSpec{Type: pintlev1.SchedulerPlugin, Config: config(t, map[string]string{"nonsense": "x"})}, pintlev1.PluginFailed, "nonsense"},
-		"sum":      {pintlev1.PluginSpec{Type: pintlev1.SchedulerPlugin, Name: "b", Executable: "scheduler-b", SHA256: strings.Repeat("1", 64)}, pintlev1.PluginFailed, ""},
+		"sum":      {pintlev1.PluginSpec{Type: pintlev1.SchedulerPlugin, Executable: "scheduler-b", SHA256: strings.Repeat("1", 64)}, pintlev1.PluginFailed, "is required"},
 	} {
-		if name == "sum" {
-			continue
-		}
 		api.create(object(name, test.spec))
 		s := r.eventually(t, name, name+" fails", func(s pintlev1.PluginStatus) bool {
 			return s.Phase == test.phase && strings.Contains(s.LastError, test.words)

@@ -18,7 +18,7 @@ import (
 type managed struct {
 	object     *pintlev1.Plugin // as it was reconciled last
 	identity   identity
-	spec       host.Spec
+	spec       host.Spec        // as it was swapped to last; a rollback does not change it
 	supervisor *host.Supervisor // nil while a problem keeps it from running
 	current    *host.Instance   // what listeners were told last
 	state      host.State       // as the supervisor told last
@@ -246,6 +246,9 @@ func (m *Manager) noteState(name string, p *managed, s host.State) {
 		m.event(object, corev1.EventTypeNormal, "Started", fmt.Sprintf("%s runs (%s)", describeProcess(s), s.Executable))
 	case s.LastError != "" && !s.RetryAt.IsZero() && before.RetryAt != s.RetryAt:
 		m.event(object, corev1.EventTypeWarning, s.Reason, s.LastError)
+	}
+	if s.RolledBack != "" && before.RolledBack != s.RolledBack {
+		m.event(object, corev1.EventTypeWarning, "RolledBack", s.RolledBack)
 	}
 	if s.Unhealthy != "" && before.Unhealthy != s.Unhealthy {
 		m.event(object, corev1.EventTypeWarning, host.ReasonUnhealthy, s.Unhealthy)

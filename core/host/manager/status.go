@@ -138,6 +138,9 @@ func processStatus(s host.State) *pintlev1.PluginProcess {
 	case host.PhaseStopped:
 		process.Phase = pintlev1.PluginStopped
 	}
+	if s.RolledBack != "" {
+		process.LastError = s.RolledBack
+	}
 	if s.Unhealthy != "" {
 		process.LastError = "unhealthy: " + s.Unhealthy
 	}
