@@ -239,7 +239,7 @@ func checkStopSignal(w *runtimeWorld) error {
 	}{
 		{"the image's stop signal", "", "ready", []string{"until-signal", "SIGUSR1", "7"}, time.Minute, 7},
 		{"the stop signal of the request", "SIGUSR2", "ready", []string{"until-signal", "SIGUSR2", "8"}, time.Minute, 8},
-		{"a signal that is not heeded", "SIGTERM", "", []string{"sleep"}, 100 * time.Millisecond, 137},
+		{"a signal that is not heeded", "SIGTERM", "ready", []string{"sleep"}, 100 * time.Millisecond, 137},
 	} {
 		req := w.containerRequest(s.GetId(), c.args...)
 		req.StopSignal = c.signal

@@ -2,7 +2,7 @@
 // suite run: one static program that does, by name, what a check looks at.
 //
 //	exit CODE               ends at once
-//	sleep                   until killed; SIGTERM has no effect on it
+//	sleep                   prints "ready"; until killed, SIGTERM has no effect
 //	until-signal NAME CODE  prints "ready", ends with CODE at that signal
 //	print OUT ERR           prints to both streams
 //	lines N BYTES           prints N numbered lines of that length

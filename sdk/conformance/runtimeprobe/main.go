@@ -44,6 +44,7 @@ func run(args []string) error {
 		os.Exit(number(0))
 	case "sleep":
 		signal.Ignore(syscall.SIGTERM)
+		fmt.Println("ready")
 		time.Sleep(24 * time.Hour)
 	case "until-signal":
 		return untilSignal(arg(0), number(1))
