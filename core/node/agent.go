@@ -100,6 +100,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer cancel()
 	p := a.wire(ctx)
 	var wg sync.WaitGroup
+	defer p.objects.Wait()
 	defer wg.Wait()
 	defer cancel()
 	failed := make(chan error, 1)
@@ -125,13 +126,8 @@ func (a *Agent) Run(ctx context.Context) error {
 // wire makes the parts and ties them together.
 func (a *Agent) wire(ctx context.Context) *parts {
 	p := &parts{events: events.NewRecorder(ctx, a.client, a.o.Name)}
-	wakePod := func(uid podUID) {
-		if p.pods != nil {
-			p.pods.Wake(uid)
-		}
-	}
-	p.objects = objects.New(ctx, a.client, a.log, wakePod)
-	p.view = runtimeview.New(a.o.Plugins, a.log, wakePod)
+	p.objects = objects.New(ctx, a.client, a.log, func(uid podUID) { p.pods.ObjectsChanged(uid) })
+	p.view = runtimeview.New(a.o.Plugins, a.log, func(uid podUID) { p.pods.Wake(uid) })
 	p.images = images.New(images.Options{Plugins: a.o.Plugins, Objects: p.objects, Events: p.events, Clock: clock.RealClock{}, Log: a.log})
 	p.status = statuswriter.New(a.client, a.log)
 	p.cluster = newCluster(a.client, a.o.Name, a.log)

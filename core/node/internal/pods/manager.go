@@ -134,6 +134,17 @@ func (m *Manager) Wake(uid podUID) {
 	}
 }
 
+// ObjectsChanged says that a config map or secret that the pod refers to
+// changed. It does not block.
+func (m *Manager) ObjectsChanged(uid podUID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w := m.workers[uid]; w != nil {
+		w.refresh.Store(true)
+		w.wake()
+	}
+}
+
 func (m *Manager) pluginsChanged() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

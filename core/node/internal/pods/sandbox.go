@@ -39,6 +39,37 @@ func (w *worker) mount(pod *corev1.Pod) {
 	})
 }
 
+// renew writes views of the API again after something they show changed, and
+// tries at once what waited for it.
+func (w *worker) renew(pod *corev1.Pod) {
+	const key = "refresh"
+	if w.tasks[key] != nil || w.retry[key] == nil && !w.refresh.Swap(false) {
+		return
+	}
+	delete(w.retry, "volumes")
+	for name, waiting := range w.waiting {
+		if waiting.Reason == reasonConfig {
+			delete(w.retry, "start/"+name)
+		}
+	}
+	if !w.mounted {
+		return
+	}
+	w.do(key, func(ctx context.Context) func() {
+		_, err := w.m.o.Volumes.Refresh(ctx, pod)
+		if err == nil {
+			return func() { w.succeeded(key) }
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		for _, e := range unjoin(err) {
+			w.m.o.Events.Event(events.Pod(pod), corev1.EventTypeWarning, "FailedMount", e.Error())
+		}
+		return func() { w.failed(key, 0) }
+	})
+}
+
 func unjoin(err error) []error {
 	var joined interface{ Unwrap() []error }
 	if errors.As(err, &joined) {

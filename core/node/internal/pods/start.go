@@ -192,7 +192,14 @@ func (s *starter) createAndStart(ctx context.Context, image *pluginv1.Image, uns
 	}
 	res, err := rt.CreateContainer(ctx, req)
 	if err != nil {
-		return "", s.fail(reasonCreate, err, configRetry)
+		retry := configRetry
+		if errs.Is(err, errs.ClassFailedPrecondition) || errs.Is(err, errs.ClassNotFound) {
+			// The sandbox may have gone without a word.
+			if err := m.o.View.RefreshSandbox(ctx, s.sandbox.Id); err == nil {
+				retry = time.Second
+			}
+		}
+		return "", s.fail(reasonCreate, err, retry)
 	}
 	id = res.Container.GetId()
 	m.o.View.PutContainer(res.Container)

@@ -131,6 +131,7 @@ func (w *worker) advance(pod *corev1.Pod, rt runtimeview.Pod) {
 	if w.remount.Swap(false) {
 		w.mounted = false
 	}
+	w.renew(pod)
 	if !w.mounted {
 		w.mount(pod)
 	}

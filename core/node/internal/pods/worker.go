@@ -3,6 +3,7 @@ package pods
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,8 @@ type worker struct {
 	admitted atomic.Bool
 	ended    atomic.Bool // no container will run any more
 	remount  atomic.Bool
+	// refresh: something that volumes or environments are made from changed.
+	refresh atomic.Bool
 
 	// What others hand in.
 	mu       sync.Mutex
@@ -95,6 +98,9 @@ func (w *worker) wake() {
 
 func (w *worker) update(pod *corev1.Pod) {
 	w.mu.Lock()
+	if !maps.Equal(w.pod.Labels, pod.Labels) || !maps.Equal(w.pod.Annotations, pod.Annotations) {
+		w.refresh.Store(true)
+	}
 	w.pod = pod
 	gone := w.gone
 	w.mu.Unlock()

@@ -180,6 +180,38 @@ func (v *View) Refresh(ctx context.Context, id string) error {
 	return nil
 }
 
+// RefreshSandbox asks for one sandbox: their ends have no events.
+func (v *View) RefreshSandbox(ctx context.Context, id string) error {
+	rt, err := v.plugins.Runtime()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	v.mu.Lock()
+	began := v.seq
+	v.mu.Unlock()
+	res, err := rt.ListSandboxes(ctx, &pluginv1.ListSandboxesRequest{SandboxId: id})
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	uid, found := types.UID(""), false
+	for _, s := range res.Sandboxes {
+		if s.Id == id {
+			found = true
+			v.seq++
+			uid = v.putSandbox(s, v.seq)
+		}
+	}
+	if e, ok := v.sandboxes[id]; ok && !found && e.seq <= began {
+		uid = v.drop(id)
+	}
+	v.mu.Unlock()
+	v.tell(uid)
+	return nil
+}
+
 // Relist asks for everything.
 func (v *View) Relist(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
