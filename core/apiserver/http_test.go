@@ -38,6 +38,11 @@ func (c *cluster) httpClient(u *auth.User) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
+func (c *cluster) adminHTTP() *http.Client {
+	admin := auth.Admin()
+	return c.httpClient(&admin)
+}
+
 type header map[string]string
 
 // do makes a request and reads the answer.
@@ -131,8 +136,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 
 func TestFormsOfAnswers(t *testing.T) {
 	c := newCluster(t, nil)
-	admin := auth.Admin()
-	client := c.httpClient(&admin)
+	client := c.adminHTTP()
 	const configMap = `{"metadata":{"name":"a"},"data":{"k":"v"},"dats":1}`
 	const path = "/api/v1/namespaces/default/configmaps"
 
@@ -199,8 +203,7 @@ func TestLimits(t *testing.T) {
 		o.MaxWrites, o.MaxWatches, o.MaxReads = 1, 1, 20
 		o.RequestTimeout = 2 * time.Second
 	})
-	admin := auth.Admin()
-	client := c.httpClient(&admin)
+	client := c.adminHTTP()
 
 	// A writer that does not send its body holds the one place until its time
 	// is over.
@@ -263,8 +266,7 @@ func TestPanic(t *testing.T) {
 			{Name: "fails", Check: func(*http.Request) error { return fmt.Errorf("it is down") }},
 		}
 	})
-	admin := auth.Admin()
-	client := c.httpClient(&admin)
+	client := c.adminHTTP()
 	if resp, body := c.do(client, "GET", "/readyz/panics", nil, ""); resp.StatusCode != 500 || !strings.Contains(string(body), "this request caused a panic") {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}

@@ -68,7 +68,7 @@ func (t *inProcessTransport) RoundTrip(r *http.Request) (*http.Response, error) 
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.aborted {
+	if w.aborted && w.buf.Len() == 0 {
 		cancel()
 		return nil, errAborted
 	}
