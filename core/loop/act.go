@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/pintle-io/pintle/core/api"
+	"github.com/pintle-io/pintle/core/auth"
 	"github.com/pintle-io/pintle/core/registry"
 	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
 	"github.com/pintle-io/pintle/sdk/controller/stream"
@@ -266,16 +267,19 @@ func (r *Runner) evict(ctx context.Context, e *pluginv1.Evict) (done, error) {
 }
 
 // leftPod finds the revision that a pod's subresource left. The API answers
-// those with the pod or with a Status; the latter does not say.
+// those with the pod or with a Status; the latter does not say. Reading it is
+// the runner's own doing and needs no permission of the plugin.
 func (r *Runner) leftPod(ctx context.Context, d done, kind *registry.Kind, ref *pluginv1.ObjectRef, answer runtime.Object) (done, error) {
 	if pod, ok := answer.(*corev1.Pod); ok {
 		return d.left(pod, nil)
 	}
-	pod, err := r.opts.API.Get(ctx, target(kind, ref, ""), api.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return d, nil
+	pod, err := r.opts.API.GetDocument(auth.WithUser(ctx, auth.System("loop")), target(kind, ref, ""), api.GetOptions{})
+	if err == nil {
+		d.revision = pod.Revision()
+	} else if !apierrors.IsNotFound(err) {
+		r.log.Warn("pod's revision could not be read", "pod", ref.GetNamespace()+"/"+ref.GetName(), "error", err)
 	}
-	return d.left(pod, err)
+	return d, nil
 }
 
 // left takes name and revision from the object that an action left.

@@ -14,6 +14,7 @@ import (
 // in the context is the loop's.
 type API interface {
 	Get(ctx context.Context, t api.Target, opts api.GetOptions) (runtime.Object, error)
+	GetDocument(ctx context.Context, t api.Target, opts api.GetOptions) (*api.Document, error)
 	Create(ctx context.Context, t api.Target, obj runtime.Object, opts api.CreateOptions) (runtime.Object, error)
 	Update(ctx context.Context, t api.Target, obj runtime.Object, opts api.UpdateOptions) (runtime.Object, error)
 	Patch(ctx context.Context, t api.Target, pt api.PatchType, patch []byte, opts api.PatchOptions) (obj runtime.Object, created bool, err error)

@@ -255,6 +255,17 @@ func TestWhatCantBeServedIsSaid(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotGranted runs a loop as a plugin that no Plugin object grants
+// anything.
+func TestWhatIsNotGranted(t *testing.T) {
+	e := looptest.New(t)
+	r := loop.New(e.Options("stranger"))
+	l := looptest.InProcess(t, copiesSpec(), reconcileFunc(copies))
+	l.Identity = auth.Plugin("controller", "stranger")
+	looptest.Run(t, r, l)
+	statusSays(t, r, "forbidden")
+}
+
 func cmKind() *pluginv1.GroupVersionKind {
 	return &pluginv1.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
 }

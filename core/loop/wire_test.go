@@ -19,6 +19,7 @@ import (
 	"github.com/pintle-io/pintle/core/loop"
 	"github.com/pintle-io/pintle/core/loop/looptest"
 	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
+	pintlev1 "github.com/pintle-io/pintle/sdk/api/v1"
 	"github.com/pintle-io/pintle/sdk/controller/stream"
 )
 
@@ -63,8 +64,23 @@ func newHost(t testing.TB, e *looptest.Env) *host.Host {
 	return h
 }
 
+// grant makes the Plugin object by which the API allows what a plugin declares.
+func grant(e *looptest.Env, name string, i *host.Instance) {
+	e.T.Helper()
+	plugin := &pintlev1.Plugin{
+		ObjectMeta: metav1.ObjectMeta{Name: "controller-" + name},
+		Spec:       pintlev1.PluginSpec{Type: pintlev1.ControllerPlugin, Name: name},
+	}
+	for _, p := range i.Description().GetPermissions() {
+		plugin.Spec.Permissions = append(plugin.Spec.Permissions, pintlev1.PluginPermission{
+			APIGroup: p.GetApiGroup(), Resources: p.GetResources(), Verbs: p.GetVerbs(),
+		})
+	}
+	e.Create(plugin)
+}
+
 func served(i *host.Instance) loop.Loop {
-	return loop.Loop{Identity: auth.System("replication"), Spec: i.Description().GetLoop(), Opener: stream.NewClient(i.Conn())}
+	return loop.Loop{Identity: auth.Plugin("controller", i.Spec().Name), Spec: i.Description().GetLoop(), Opener: stream.NewClient(i.Conn())}
 }
 
 func replicas(t testing.TB) int {
@@ -115,6 +131,7 @@ func TestReplicationOverTheWire(t *testing.T) {
 	n := replicas(t)
 
 	first := start(t, e, h, executable, "replication")
+	grant(e, "replication", first)
 	stopFirst := looptest.Run(t, r, served(first))
 	began := time.Now()
 	e.Create(newController(n))
