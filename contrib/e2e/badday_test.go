@@ -78,7 +78,7 @@ spec: {containers: [{name: c, image: "` + image + `", resources: {requests: {cpu
 			"{apiVersion: apps/v1, kind: Deployment, metadata: {name: x}}":                                             "no matches for kind",
 			"{apiVersion: v1, kind: [": "yaml",
 		} {
-			_, err := h.kubectlWith(manifest, "apply", "-f", "-")
+			_, err := h.kubectlWith("---\n"+manifest, "apply", "-f", "-")
 			if err == nil || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(want)) {
 				t.Errorf("%s: %v, and not %q", manifest, err, want)
 			}
@@ -103,7 +103,7 @@ spec: {containers: [{name: c, image: "` + image + `", resources: {requests: {cpu
 			"garbage": {garbage, "hello, I am no plugin"},
 			"other":   {filepath.Join(bin, "plugins", "volume-emptydir"), "emptydir"},
 		} {
-			h.apply(fmt.Sprintf("{apiVersion: pintle.io/v1, kind: Plugin, metadata: {name: %s}, spec: {type: controller, name: %s, executable: %q}}", name, name, c.executable))
+			h.apply(fmt.Sprintf("---\n{apiVersion: pintle.io/v1, kind: Plugin, metadata: {name: %s}, spec: {type: controller, name: %s, executable: %q}}", name, name, c.executable))
 			h.eventually(30*time.Second, func() error {
 				out, err := h.kubectl("get", "plugin", name, "-o", "jsonpath={.status.phase}: {.status.lastError}")
 				if err != nil || !strings.Contains(out, c.want) || strings.HasPrefix(out, "Running") {

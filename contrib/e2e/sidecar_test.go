@@ -86,7 +86,7 @@ spec:
 	h.mustKubectl("exec", "web", "-c", "nginx", "--", "rm", "/content/healthy")
 	h.eventually(20*time.Second, func() error {
 		out, err := h.try("curl", "-sS", "-m", "2", "http://"+web+"/")
-		if err == nil || !strings.Contains(out, "refused") {
+		if err == nil || !strings.Contains(out, "Couldn't connect") {
 			return fmt.Errorf("%q, %v", out, err)
 		}
 		return nil
