@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -155,6 +156,17 @@ func open(opts Options) (*Host, error) {
 		instances:   map[*Instance]struct{}{},
 		supervisors: map[*Supervisor]struct{}{},
 	}, nil
+}
+
+// logLevel names the least severe level that the host's logger takes, so that
+// plugins don't send what nobody reads.
+func (h *Host) logLevel() string {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn} {
+		if h.log.Enabled(context.Background(), level) {
+			return strings.ToLower(level.String())
+		}
+	}
+	return strings.ToLower(slog.LevelError.String())
 }
 
 var errClosed = errors.New("the plugin host is closed")

@@ -92,7 +92,7 @@ func (h *Host) start(ctx context.Context, spec Spec) (_ *Instance, err error) {
 			spawner: h.spawner,
 			exe:     exe,
 			record:  rec,
-			env:     append(append(inheritedEnv(), envInstance+"="+rec.ID), spec.Env...),
+			env:     append(append(inheritedEnv(), envInstance+"="+rec.ID, plugin.EnvLogLevel+"="+h.logLevel()), spec.Env...),
 			grace:   h.opts.StopTimeout,
 			exited:  make(chan struct{}),
 		},

@@ -207,11 +207,20 @@ func parseEntry(line []byte) (entry, bool) {
 	}
 	for k, v := range raw {
 		if !strings.HasPrefix(k, "@") {
-			e.attrs = append(e.attrs, slog.Any(k, v))
+			e.attrs = append(e.attrs, slog.Any(attrKey(k), v))
 		}
 	}
 	sort.Slice(e.attrs, func(i, j int) bool { return e.attrs[i].Key < e.attrs[j].Key })
 	return e, true
+}
+
+// attrKey keeps a plugin from writing over what the host says of its lines.
+func attrKey(key string) string {
+	switch key {
+	case slog.TimeKey, slog.LevelKey, slog.MessageKey, slog.SourceKey, "plugin":
+		return "plugin_" + key
+	}
+	return key
 }
 
 func namedLevel(name string) slog.Level {

@@ -89,7 +89,7 @@ func (p *process) start(env []string, sink *logSink) (err error) {
 	p.cmd = &exec.Cmd{
 		Path:       "/proc/self/fd/" + strconv.Itoa(firstExtra+1),
 		Args:       []string{p.exe.path},
-		Env:        append(append(env, p.env...), plugin.EnvHostFD+"="+strconv.Itoa(firstExtra)),
+		Env:        append(append(env, p.env...), plugin.EnvExecutable+"="+p.exe.path, plugin.EnvHostFD+"="+strconv.Itoa(firstExtra)),
 		Dir:        "/",
 		Stdout:     outW,
 		Stderr:     errW,

@@ -308,6 +308,8 @@ func (s *Supervisor) install(i *Instance) {
 	s.mu.Unlock()
 
 	s.host.metrics.up.WithLabelValues(plugin.TypeName(i.spec.Type), i.spec.Name).Set(1)
+	s.host.log.Info("plugin runs", "plugin", i.spec.ID(), "version", state.Version, "contract", state.ContractVersion,
+		"pid", state.PID, "executable", state.Executable, "sha256", state.SHA256, "mutualTLS", state.MutualTLS, "swap", old != nil)
 	change := &Change{Instance: i, Old: old, Release: func() {}}
 	if old != nil {
 		released := make(chan struct{})

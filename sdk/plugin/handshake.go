@@ -29,6 +29,11 @@ const (
 	// the plugin must exit.
 	EnvHostFD = "PINTLE_HOST_FD"
 
+	// EnvExecutable names the environment variable that holds the path that the
+	// host was given. The host executes by descriptor, so a script sees
+	// /proc/self/fd/N as its own name.
+	EnvExecutable = "PINTLE_EXECUTABLE"
+
 	// EnvLogLevel names the environment variable with the least severe level
 	// that the host wants to see: debug, info, warn or error.
 	EnvLogLevel = "PINTLE_LOG_LEVEL"

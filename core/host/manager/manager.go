@@ -42,6 +42,10 @@ type Options struct {
 	StateDir string
 	RunDir   string
 
+	// NodeGone, on the server, reports that a node does not exist any more; its
+	// lines then leave the statuses. Call Resync when one went. nil means none.
+	NodeGone func(name string) bool
+
 	// OnInstance, where set, is a first listener; see OnChange.
 	OnInstance func(Change)
 	// Recorder writes events about the objects, or is nil; see NewRecorder.
@@ -141,10 +145,11 @@ func (m *Manager) enqueue(obj any) {
 }
 
 // Resync looks at every plugin again, for example because the node's labels,
-// addresses or pod range changed.
+// addresses or pod range changed, or a node went away.
 func (m *Manager) Resync() {
 	for _, name := range m.informer.GetStore().ListKeys() {
 		m.work.Add(name)
+		m.statuses.Add(name)
 	}
 }
 

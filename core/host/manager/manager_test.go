@@ -452,7 +452,11 @@ func TestDuplicates(t *testing.T) {
 
 func TestNodes(t *testing.T) {
 	api := newFakeAPI(t)
-	server := newRig(t, api, nil)
+	var gone atomic.Value
+	gone.Store("")
+	server := newRig(t, api, func(o *Options) {
+		o.NodeGone = func(name string) bool { return gone.Load() == name }
+	})
 	var info atomic.Pointer[pluginv1.NodeInfo]
 	info.Store(&pluginv1.NodeInfo{Name: "n1"})
 	n1 := newRig(t, api, func(o *Options) {
@@ -483,6 +487,17 @@ func TestNodes(t *testing.T) {
 	server.eventually(t, "v", "the plugin was swapped", func(s pintlev1.PluginStatus) bool {
 		return len(s.Nodes) == 1 && s.Nodes[0].PID != before && s.Nodes[0].Phase == pintlev1.PluginRunning
 	})
+
+	// A node that was removed without saying goodbye leaves the status.
+	api.mu.Lock()
+	lost := api.objects["v"].DeepCopy()
+	lost.Status.Nodes = append(lost.Status.Nodes, pintlev1.PluginNodeStatus{Node: "n3", PluginProcess: pintlev1.PluginProcess{Phase: pintlev1.PluginRunning}})
+	api.store("MODIFIED", lost)
+	api.mu.Unlock()
+	server.eventually(t, "v", "the lost node counts", func(s pintlev1.PluginStatus) bool { return s.Ready == "2/2" })
+	gone.Store("n3")
+	server.Resync()
+	server.eventually(t, "v", "the lost node is gone", func(s pintlev1.PluginStatus) bool { return s.Ready == "1/1" && len(s.Nodes) == 1 })
 
 	api.update("v", func(s *pintlev1.PluginSpec) { s.Mode = pintlev1.PluginDisabled })
 	server.eventually(t, "v", "nothing runs", func(s pintlev1.PluginStatus) bool {

@@ -65,6 +65,9 @@ func (m *Manager) statusOf(object *pintlev1.Plugin) *pintlev1.PluginStatus {
 		return status
 	}
 	status.ObservedGeneration = object.Generation
+	if m.opts.NodeGone != nil {
+		status.Nodes = slices.DeleteFunc(status.Nodes, func(n pintlev1.PluginNodeStatus) bool { return m.opts.NodeGone(n.Node) })
+	}
 	kind, err := plugin.ParseType(string(object.Spec.Type))
 	switch {
 	case err == nil && !slices.Contains(m.opts.Types, kind):
