@@ -2,8 +2,10 @@ package manager
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 
@@ -38,15 +40,19 @@ func NewClient(config *rest.Config) (rest.Interface, error) {
 	return rest.RESTClientFor(c)
 }
 
-// NewRecorder returns a recorder that writes events about Plugin objects to the
-// sink, and a function that ends it. Component names who says so: "pintled".
-func NewRecorder(sink record.EventSink, component, node string) (record.EventRecorder, func(), error) {
+// NewRecorder returns a recorder that writes events about Plugin objects through
+// the API, and a function that ends it. Component names who says so: "pintled".
+func NewRecorder(config *rest.Config, component, node string) (record.EventRecorder, func(), error) {
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, nil, err
 	}
+	client, err := typedcorev1.NewForConfig(config)
+	if err != nil {
+		return nil, nil, err
+	}
 	broadcaster := record.NewBroadcaster()
-	broadcaster.StartRecordingToSink(sink)
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.Events(metav1.NamespaceAll)})
 	recorder := broadcaster.NewRecorder(scheme, corev1.EventSource{Component: component, Host: node})
 	return recorder, broadcaster.Shutdown, nil
 }
