@@ -26,7 +26,8 @@ type Store interface {
 	// delete it is the entry as it was, with the revision of the deletion.
 	//
 	// Errors: ErrNotFound, ErrExists, *ConflictError, *ReservedError,
-	// *TooLargeError, ErrClosed, the context's.
+	// *TooLargeError, ErrInvalid, ErrNoSpace, ErrFailed, ErrClosed, the
+	// context's.
 	//
 	// When the context ends while the change is under way the outcome is
 	// unknown to the caller and the error says so (ErrUnknownOutcome).

@@ -112,6 +112,50 @@ func TestOpenDamaged(t *testing.T) {
 	}
 }
 
+// TestOpenWithoutStamp takes away what says that the directory is a store.
+func TestOpenWithoutStamp(t *testing.T) {
+	opts := options(t)
+	s := mustOpen(t, opts)
+	mustCreate(t, s, "/a", nil)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	stamp := filepath.Join(opts.Dir, "STORE")
+	kept, err := os.ReadFile(stamp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(stamp); err != nil {
+		t.Fatal(err)
+	}
+	wantOpenError(t, opts, opts.Dir, "STORE")
+	writeFile(t, stamp, string(kept))
+	s = mustOpen(t, opts)
+	defer s.Close()
+	if _, err := s.Get(t.Context(), "/a"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestInspect(t *testing.T) {
+	opts := options(t)
+	if _, err := badger.Inspect(opts.Dir); err == nil || !strings.Contains(err.Error(), "no store") {
+		t.Errorf("error is %v", err)
+	}
+	s := mustOpen(t, opts)
+	mustCreate(t, s, "/a", nil)
+	if _, err := badger.Inspect(opts.Dir); err != nil {
+		t.Errorf("of an open store: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := badger.Inspect(opts.Dir)
+	if err != nil || info.Reached != 1 || info.Format != 1 || info.Bytes == 0 {
+		t.Errorf("info is %+v, %v", info, err)
+	}
+}
+
 // TestOpenLostWrites has a store forget acknowledged writes as a whole, which
 // only the note of how far it had come can tell.
 func TestOpenLostWrites(t *testing.T) {

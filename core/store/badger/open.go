@@ -54,9 +54,12 @@ func open(opts Options, lockFile *os.File) (_ *Store, err error) {
 		return nil, err
 	}
 	if exists {
-		if err := checkTables(opts); err != nil {
-			return nil, err
-		}
+		err = checkTables(opts)
+	} else if err = writeStamp(opts.Dir, 0); err != nil {
+		err = fmt.Errorf("making a store in %s: %w", opts.Dir, err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	db, err := openBadger(opts)
 	if err != nil {
@@ -81,11 +84,6 @@ func open(opts Options, lockFile *os.File) (_ *Store, err error) {
 	}
 	if err := s.restart(was); err != nil {
 		return nil, err
-	}
-	if !exists {
-		if err := writeStamp(opts.Dir, 0); err != nil {
-			return nil, fmt.Errorf("making a store in %s: %w", opts.Dir, err)
-		}
 	}
 	if s.logs, err = openLogSync(filepath.Join(opts.Dir, dbName)); err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", opts.Dir, err)
@@ -119,11 +117,8 @@ func mustBeEmpty(dir string) error {
 		switch f.Name() {
 		case lockName, stampName + ".new":
 		case dbName:
-			// A first start that ended before the store was made leaves Badger's
-			// empty files behind; nothing was acknowledged before the stamp.
-			if err := os.RemoveAll(filepath.Join(dir, dbName)); err != nil {
-				return fmt.Errorf("opening the store in %s: %w", dir, err)
-			}
+			return fmt.Errorf("%s holds a database and no file %s: it is what an unfinished restore leaves, and then can be removed, "+
+				"or a store that lost the file", dir, stampName)
 		default:
 			return fmt.Errorf("%s holds %s and no store: choose an empty directory, or the directory of a store", dir, f.Name())
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -20,6 +21,9 @@ import (
 func checkTables(opts Options) error {
 	dir := filepath.Join(opts.Dir, dbName)
 	f, err := os.Open(filepath.Join(dir, badgerdb.ManifestFilename))
+	if errors.Is(err, fs.ErrNotExist) && neverOpened(dir) {
+		return nil // The first start was cut short.
+	}
 	if err != nil {
 		return damaged(opts.Dir, fmt.Errorf("opening its list of tables: %w", err))
 	}
@@ -35,6 +39,17 @@ func checkTables(opts Options) error {
 		}
 	}
 	return nil
+}
+
+// neverOpened is true where Badger had not come to make a log yet, which it does
+// after its list of tables.
+func neverOpened(dir string) bool {
+	for _, pattern := range []string{"*.mem", "*.sst"} {
+		if found, err := filepath.Glob(filepath.Join(dir, pattern)); err != nil || len(found) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 var errCutTable = errors.New("it is cut short or overwritten")
