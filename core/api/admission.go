@@ -29,7 +29,8 @@ type Admission struct {
 	// Object is the new state and may be changed in place; nil for a deletion.
 	// For a binding or an eviction it is that object.
 	Object runtime.Object
-	// Old is the present state; nil for a creation.
+	// Old is the present state, which others share and which must not be changed;
+	// nil for a creation.
 	Old    runtime.Object
 	DryRun bool
 }

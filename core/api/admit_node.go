@@ -9,8 +9,9 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+
+	pintlev1 "github.com/pintle-io/pintle/sdk/api/v1"
 )
 
 // nodeRestriction limits what a node's agent may write, as Kubernetes'
@@ -41,12 +42,30 @@ func (nodeRestriction) Admit(_ context.Context, a *Admission) error {
 		if a.Old != nil && a.Target.Subresource == subStatus && !maps.Equal(obj.Labels, a.Old.(*corev1.Pod).Labels) {
 			return fmt.Errorf("node %q cannot update labels through pod status", node)
 		}
-	case *policyv1.Eviction:
-		return nil
+	case *pintlev1.Plugin:
+		if a.Old != nil {
+			return restrictPlugin(node, obj, a.Old.(*pintlev1.Plugin))
+		}
 	case nil:
 		if pod, ok := a.Old.(*corev1.Pod); ok && pod.Spec.NodeName != node {
 			return fmt.Errorf("node %q can only delete pods with spec.nodeName set to itself", node)
 		}
+	}
+	return nil
+}
+
+// restrictPlugin lets a node report on the plugins of nodes, and in their lists
+// on itself alone.
+func restrictPlugin(node string, obj, old *pintlev1.Plugin) error {
+	switch old.Spec.Type {
+	case pintlev1.SchedulerPlugin, pintlev1.ControllerPlugin:
+		return fmt.Errorf("node %q is not allowed to report on a plugin of the control plane", node)
+	}
+	others := func(p *pintlev1.Plugin) []pintlev1.PluginNodeStatus {
+		return slices.DeleteFunc(slices.Clone(p.Status.Nodes), func(n pintlev1.PluginNodeStatus) bool { return n.Node == node })
+	}
+	if !equality.Semantic.DeepEqual(others(obj), others(old)) {
+		return fmt.Errorf("node %q is not allowed to report on other nodes", node)
 	}
 	return nil
 }

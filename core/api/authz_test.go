@@ -117,6 +117,35 @@ func TestNodeRestriction(t *testing.T) {
 	must[any](t)(c.Create(n1, target, lease("n1"), api.CreateOptions{}))
 }
 
+func TestNodeReportsOnItsPluginsOnly(t *testing.T) {
+	c := newCluster(t)
+	plugins := schema.GroupResource{Group: "pintle.io", Resource: "plugins"}
+	n1 := c.as(auth.Node("n1"))
+	report := func(plugin, node string) error {
+		obj, err := c.Get(c.ctx, api.Target{Resource: plugins, Name: plugin}, api.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := obj.(*pintlev1.Plugin)
+		p.Status.Nodes = append(p.Status.Nodes, pintlev1.PluginNodeStatus{Node: node})
+		_, err = c.Update(n1, api.Target{Resource: plugins, Name: plugin, Subresource: "status"}, p, api.UpdateOptions{})
+		return err
+	}
+	for name, typ := range map[string]pintlev1.PluginType{"nfs": pintlev1.VolumePlugin, "spread": pintlev1.SchedulerPlugin} {
+		plugin := &pintlev1.Plugin{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: pintlev1.PluginSpec{Type: typ}}
+		must[any](t)(c.Create(c.ctx, api.Target{Resource: plugins}, plugin, api.CreateOptions{}))
+	}
+	if err := report("nfs", "n1"); err != nil {
+		t.Errorf("its own line: %v", err)
+	}
+	if err := report("nfs", "n2"); !apierrors.IsForbidden(err) {
+		t.Errorf("another's line: %v", err)
+	}
+	if err := report("spread", "n1"); !apierrors.IsForbidden(err) {
+		t.Errorf("a scheduler: %v", err)
+	}
+}
+
 func TestPluginIsHeldToItsPermissions(t *testing.T) {
 	c := newCluster(t)
 	plugins := schema.GroupResource{Group: "pintle.io", Resource: "plugins"}

@@ -215,3 +215,63 @@ func TestOrdinaryWritesAreNotTracked(t *testing.T) {
 		t.Errorf("managers %v", managers)
 	}
 }
+
+// Apply knows the fields of every kind that is served.
+func TestApplyEveryKind(t *testing.T) {
+	c := newCluster(t)
+	for _, k := range c.Kinds().Kinds() {
+		if k.Resource == "namespaces" {
+			continue
+		}
+		target := api.Target{Resource: k.GroupResource(), Name: "applied"}
+		if k.Namespaced {
+			target.Namespace = "default"
+		}
+		config := fmt.Sprintf(`{"apiVersion":%q,"kind":%q,"metadata":{"name":"applied","labels":{"a":"b"}}}`, k.GVK.GroupVersion(), k.GVK.Kind)
+		_, _, err := c.Patch(c.ctx, target, types.ApplyYAMLPatchType, []byte(config), api.PatchOptions{FieldManager: "test"})
+		if err != nil && !apierrors.IsInvalid(err) {
+			t.Errorf("%s: %v", k.GVK, err)
+		}
+	}
+}
+
+func TestApplyOfStatusOwnsNoSpec(t *testing.T) {
+	c := newCluster(t)
+	c.createPod("web")
+	target := in(pods, "web")
+	target.Subresource = "status"
+	obj, _, err := c.Patch(c.ctx, target, types.ApplyYAMLPatchType,
+		[]byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"status":{"message":"hello"}}`), api.PatchOptions{FieldManager: "agent"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := obj.(*corev1.Pod)
+	if pod.Status.Message != "hello" {
+		t.Errorf("status %+v", pod.Status)
+	}
+	for _, m := range pod.ManagedFields {
+		if m.Manager == "agent" && (m.Subresource != "status" || strings.Contains(m.FieldsV1.String(), "f:spec")) {
+			t.Errorf("%+v", m)
+		}
+	}
+	wantSame(t, c.pod("web"), pod)
+}
+
+// The metadata of a status patch is checked: it is how an agent makes sure
+// that it writes about the pod that it knows.
+func TestPatchChecksUID(t *testing.T) {
+	c := newCluster(t)
+	pod := c.createPod("web")
+	target := in(pods, "web")
+	target.Subresource = "status"
+	patch := func(uid types.UID) error {
+		_, err := c.patch(target, types.StrategicMergePatchType, fmt.Sprintf(`{"metadata":{"uid":%q},"status":{"message":"x"}}`, uid), api.PatchOptions{})
+		return err
+	}
+	if err := patch(pod.UID); err != nil {
+		t.Error(err)
+	}
+	if err := patch("other"); !apierrors.IsConflict(err) {
+		t.Errorf("another uid: %v", err)
+	}
+}
