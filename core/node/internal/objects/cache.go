@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -267,8 +268,7 @@ func (c *Cache) store(it *item, obj runtime.Object, err error, quiet bool) {
 		c.mu.Unlock()
 		return
 	}
-	same := err == nil && it.err == nil && it.obj != nil &&
-		it.obj.(metav1.Object).GetResourceVersion() == obj.(metav1.Object).GetResourceVersion()
+	same := err == nil && it.err == nil && it.obj != nil && equality.Semantic.DeepEqual(it.obj, obj)
 	it.obj, it.err = obj, err
 	var pods []types.UID
 	if !same && !quiet {
