@@ -1,11 +1,8 @@
 package apiserver
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"net/http"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -37,8 +34,6 @@ func (c *call) body() (body []byte, release func(), err error) {
 		}
 	}()
 
-	stop := c.cutReading()
-	defer stop()
 	if c.r.ContentLength > 0 {
 		body = make([]byte, c.r.ContentLength)
 		_, err = io.ReadFull(c.r.Body, body)
@@ -64,20 +59,4 @@ func tooLarge() error {
 // bodyFormat is the format of the body by its Content-Type.
 func (c *call) bodyFormat() (negotiate.Format, error) {
 	return negotiate.ContentType(c.r, true)
-}
-
-// cutReading makes reading the body fail once the request's time is over: a
-// client that stops sending must not keep its place for ever.
-func (c *call) cutReading() (stop func()) {
-	done := make(chan struct{})
-	cancelled := context.AfterFunc(c.r.Context(), func() {
-		defer close(done)
-		// What can't be cut off so (an in-process body) ends with its context.
-		_ = http.NewResponseController(c.w.ResponseWriter).SetReadDeadline(time.Unix(1, 0))
-	})
-	return func() {
-		if !cancelled() {
-			<-done
-		}
-	}
 }

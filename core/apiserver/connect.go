@@ -137,9 +137,6 @@ func container(pod *corev1.Pod, name string) (string, error) {
 
 // podExec serves exec and attach.
 func (c *call) podExec(verb string) error {
-	if c.r.Method != http.MethodGet && c.r.Method != http.MethodPost {
-		return c.notAllowed()
-	}
 	values := c.r.URL.Query()
 	opts := translator.Options{
 		Stdin:  request.Bool(values["stdin"]),
@@ -193,9 +190,6 @@ func (c *call) podExec(verb string) error {
 }
 
 func (c *call) podPortForward() error {
-	if c.r.Method != http.MethodGet && c.r.Method != http.MethodPost {
-		return c.notAllowed()
-	}
 	pod, err := c.streamedPod(c.info.Name)
 	if err != nil {
 		return err

@@ -6,10 +6,11 @@
 //
 // Server.ServeHTTP recovers panics, parses the path, authenticates, takes a
 // place among the requests in flight, bounds the request's time, and hands it
-// to what serves it: a resource (verbs.go, watch.go), something that streams
-// to a node's agent (connect.go, nodeproxy.go), or one of the few other paths
-// (paths.go). Authorization of objects is core/api's; that of the rest is done
-// here by the same Authorizer.
+// to what serves it: a resource (read.go, write.go, watch.go), something that
+// streams to a node's agent (connect.go, log.go, proxy.go), a question that is
+// answered and not kept (virtual.go), or one of the few other paths (paths.go).
+// Authorization of objects is core/api's; that of the rest is done here by the
+// same Authorizer.
 //
 // # Bytes
 //
@@ -24,8 +25,9 @@
 //     counted by Options.MaxWatches and MaxStreams.
 //   - Bodies: 3 MiB each (413 above), and all bodies being read at one time
 //     share Options.BodyMemory; a request waits for its part.
-//   - Time: 60 s for everything but watches and streams, headers 30 s. A watch
-//     ends after its timeoutSeconds, by default between 30 and 60 minutes.
+//   - Time: 60 s for everything but watches and streams, after which no body is
+//     read, and 30 s later no answer written; 30 s for headers. A watch ends
+//     after its timeoutSeconds, by default between 30 and 60 minutes.
 //   - A watcher or log reader that takes nothing for 30 s is cut off by the
 //     watchdog, with a line in the log.
 //

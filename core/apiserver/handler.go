@@ -71,6 +71,7 @@ func (c *call) serve() error {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
+		defer c.cutOff(ctx)()
 	}
 	c.r = r.WithContext(ctx)
 
@@ -78,6 +79,29 @@ func (c *call) serve() error {
 		return c.serveResource()
 	}
 	return c.servePath()
+}
+
+// cutOff makes reading the body fail once the request's time is over, and
+// after StallTimeout writing the answer: a client that stops sending or reading must
+// not keep its place for ever. What it returns ends that.
+func (c *call) cutOff(ctx context.Context) (stop func()) {
+	control := http.NewResponseController(c.w.ResponseWriter)
+	done := make(chan struct{})
+	cancelled := context.AfterFunc(ctx, func() {
+		defer close(done)
+		// An in-process connection has no deadlines; it ends with its context.
+		_ = control.SetReadDeadline(time.Unix(1, 0))
+		_ = control.SetWriteDeadline(time.Now().Add(c.s.opts.StallTimeout))
+	})
+	return func() {
+		if cancelled() {
+			return
+		}
+		<-done
+		// net/http sets the deadline for reading anew for each request, the one
+		// for writing not.
+		_ = control.SetWriteDeadline(time.Time{})
+	}
 }
 
 // timeout is the server's, or the client's where that is shorter.

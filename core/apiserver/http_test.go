@@ -14,8 +14,11 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/pintle-io/pintle/core/api"
 	"github.com/pintle-io/pintle/core/apiserver"
 	"github.com/pintle-io/pintle/core/auth"
 )
@@ -111,6 +114,9 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"admin", "PUT", "/api/v1/namespaces/default/pods", 405},
 		{"admin", "POST", "/healthz", 405},
 		{"admin", "TRACE", "/api/v1/pods", 405},
+		{"admin", "POST", "/api/v1/namespaces/default/pods/x/status", 405},
+		{"admin", "DELETE", "/api/v1/namespaces/default/pods/x/log", 405},
+		{"admin", "GET", "/api/v1/namespaces/default/pods/x/binding", 405},
 	} {
 		resp, body := c.do(clients[step.who], step.method, step.path, nil, "")
 		if resp.StatusCode != step.code {
@@ -255,6 +261,36 @@ func TestLimits(t *testing.T) {
 	}
 	if resp, _ := c.do(client, "GET", "/healthz", nil, ""); resp.StatusCode != 200 {
 		t.Errorf("health of a full server: %d", resp.StatusCode)
+	}
+}
+
+// A client that asks for much and reads nothing is cut off.
+func TestUnreadAnswer(t *testing.T) {
+	c := newCluster(t, func(o *apiserver.Options) { o.RequestTimeout, o.StallTimeout = time.Second, 200*time.Millisecond })
+	ctx := auth.WithUser(t.Context(), auth.Admin())
+	target := api.Target{Resource: schema.GroupResource{Resource: "configmaps"}, Namespace: "default"}
+	for i := range 20 {
+		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("c", i)}, Data: map[string]string{"k": strings.Repeat("x", 900_000)}}
+		if _, err := c.api.Create(ctx, target, cm, api.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+c.address+"/api/v1/configmaps", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := c.adminHTTP().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	client := c.adminHTTP()
+	eventually(t, "the list to be given up", func() bool {
+		_, metrics := c.do(client, "GET", "/metrics", nil, "")
+		return strings.Contains(string(metrics), `pintle_apiserver_requests_in_flight{class="read"} 0`)
+	})
+	if n, err := io.Copy(io.Discard, resp.Body); err == nil {
+		t.Errorf("an answer that was cut off looks complete after %d bytes", n)
 	}
 }
 

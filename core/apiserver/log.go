@@ -16,9 +16,6 @@ import (
 
 // podLog streams a container's log from its node.
 func (c *call) podLog() error {
-	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
-		return c.notAllowed()
-	}
 	values := c.r.URL.Query()
 	params, err := logParams(values)
 	if err != nil {

@@ -75,7 +75,7 @@ func (m *metrics) observe(c *call) {
 	}
 	k := c.resource.kind
 	subresource := c.info.Subresource
-	if !c.resource.subresources[subresource] {
+	if _, known := c.resource.subresources[subresource]; !known {
 		subresource = ""
 	}
 	m.requests.WithLabelValues(knownMethod(c.info.Verb), k.GVK.Group, k.Resource, subresource, codeLabel(c.w.code)).Inc()

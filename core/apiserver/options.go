@@ -50,7 +50,8 @@ type Options struct {
 	BodyMemory int64
 	// RequestTimeout bounds what does not run long, 60 s by default.
 	RequestTimeout time.Duration
-	// StallTimeout is how long a watcher may take nothing, 30 s by default.
+	// StallTimeout is how long a watcher may take nothing, and how long any
+	// answer may take after the request's time, 30 s by default.
 	StallTimeout time.Duration
 	// MinWatch is the least time that a watch runs where the client does not
 	// say, 30 min by default; up to twice that is chosen at random.

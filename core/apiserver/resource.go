@@ -2,8 +2,10 @@ package apiserver
 
 import (
 	"net/http"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/pintle-io/pintle/core/api"
@@ -21,7 +23,7 @@ type resource struct {
 	kind         *registry.Kind
 	protobuf     bool
 	listGVK      schema.GroupVersionKind
-	subresources map[string]bool
+	subresources map[string]metav1.Verbs
 	// listHead begins every list as JSON, up to the metadata's value.
 	listHead []byte
 	metrics  resourceMetrics
@@ -32,11 +34,11 @@ func newResource(k *registry.Kind) *resource {
 		kind:         k,
 		protobuf:     codec.HasProtobuf(k.New()),
 		listGVK:      k.ListGVK(),
-		subresources: map[string]bool{},
+		subresources: map[string]metav1.Verbs{},
 	}
 	res.listHead = []byte(`{"kind":"` + res.listGVK.Kind + `","apiVersion":"` + res.listGVK.GroupVersion().String() + `","metadata":`)
 	for _, sub := range discovery.Subresources(k) {
-		res.subresources[sub.Name] = true
+		res.subresources[sub.Name] = sub.Verbs
 	}
 	return res
 }
@@ -47,9 +49,12 @@ func (c *call) serveResource() error {
 		return c.serveVirtual()
 	}
 	k, info := c.resource.kind, &c.info
+	subVerbs, isSub := c.resource.subresources[info.Subresource]
 	switch {
-	case info.Subresource != "" && !c.resource.subresources[info.Subresource]:
+	case info.Subresource != "" && !isSub:
 		return notServed()
+	case isSub && !slices.Contains(subVerbs, info.Verb):
+		return c.notAllowed()
 	case info.Rest != "" && info.Subresource != "proxy":
 		return notServed()
 	case info.Verb == "":

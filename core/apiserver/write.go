@@ -272,9 +272,6 @@ func (c *call) deleteOptions() (api.DeleteOptions, error) {
 }
 
 func (c *call) delete() error {
-	if c.info.Subresource != "" {
-		return c.notAllowed()
-	}
 	out, err := c.accept()
 	if err != nil {
 		return err
