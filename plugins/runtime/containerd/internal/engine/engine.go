@@ -75,20 +75,36 @@ var (
 
 // New returns an engine that logs with slog's default logger.
 func New() *Engine {
-	ctx, cancel := context.WithCancel(context.Background())
-	return &Engine{
-		logger: slog.Default(),
-		table:  newTable(),
-		ctx:    ctx,
-		cancel: cancel,
-		first:  watching{done: make(chan struct{})},
-		health: errs.Unavailable("the plugin is not configured yet"),
-	}
+	e := &Engine{}
+	e.reset()
+	return e
+}
+
+// reset makes the engine as new.
+func (e *Engine) reset() {
+	e.logger = slog.Default()
+	e.config, e.warnings = Config{}, nil
+	e.table = newTable()
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.first = watching{done: make(chan struct{})}
+	e.loaded, e.leftAlone = false, 0
+	e.setHealth(errs.Unavailable("the plugin is not configured yet"))
 }
 
 // Configure finds containerd and what runs there. It returns once everything
-// that was there before is known again.
+// that was there before is known again. After an error it may be repeated.
 func (e *Engine) Configure(ctx context.Context, req *plugin.ConfigureRequest) error {
+	err := e.configure(ctx, req)
+	if err != nil {
+		if closeErr := e.close(); closeErr != nil {
+			e.logger.Warn("can't take back a configuration that failed", "err", closeErr)
+		}
+		e.reset()
+	}
+	return err
+}
+
+func (e *Engine) configure(ctx context.Context, req *plugin.ConfigureRequest) error {
 	if err := plugin.DecodeConfig(req, &e.config); err != nil {
 		return err
 	}
@@ -111,7 +127,6 @@ func (e *Engine) Configure(ctx context.Context, req *plugin.ConfigureRequest) er
 
 // Open connects to containerd, without looking at what runs there.
 func (e *Engine) Open(ctx context.Context, stateDir, runDir string) error {
-	e.logger = slog.Default()
 	e.files = files{state: stateDir, run: runDir}
 	if err := e.files.make(); err != nil {
 		return errs.FailedPrecondition("make the plugin's directories: %w", err)
@@ -228,7 +243,9 @@ func (e *Engine) close() error {
 	if e.client == nil {
 		return nil
 	}
-	return e.client.Close()
+	client := e.client
+	e.client = nil
+	return client.Close()
 }
 
 // Info implements runtime.Runtime.

@@ -60,7 +60,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		code := m.Run()
-		if err := daemon.Stop(shared.options()); err != nil {
+		if err := Leave(context.Background(), shared.options().StateDir, shared.options().RunDir, []byte(`{"ownDaemon": true}`)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -189,12 +189,8 @@ func newNode(t testing.TB) *node {
 // sandbox makes one that is removed at the end of the test.
 func (n *node) sandbox(change func(*runtime.CreateSandboxRequest)) *runtime.Sandbox {
 	n.t.Helper()
-	id := fmt.Sprintf("test-%d-%d", os.Getpid(), shared.number.Add(1))
-	req := &runtime.CreateSandboxRequest{
-		SandboxId: id, Pod: &runtime.PodIdentity{Namespace: "default", Name: id, Uid: id}, Hostname: "box",
-		Network: pluginv1.NamespaceMode_NAMESPACE_MODE_POD, Ipc: pluginv1.NamespaceMode_NAMESPACE_MODE_POD,
-		Pid: pluginv1.NamespaceMode_NAMESPACE_MODE_CONTAINER, CgroupParent: "/pintle-test/" + id,
-	}
+	req := n.sandboxRequest()
+	id := req.GetSandboxId()
 	if change != nil {
 		change(req)
 	}
@@ -215,6 +211,15 @@ func (n *node) sandbox(change func(*runtime.CreateSandboxRequest)) *runtime.Sand
 		}
 	})
 	return resp.GetSandbox()
+}
+
+func (n *node) sandboxRequest() *runtime.CreateSandboxRequest {
+	id := fmt.Sprintf("test-%d-%d", os.Getpid(), shared.number.Add(1))
+	return &runtime.CreateSandboxRequest{
+		SandboxId: id, Pod: &runtime.PodIdentity{Namespace: "default", Name: id, Uid: id}, Hostname: "box",
+		Network: pluginv1.NamespaceMode_NAMESPACE_MODE_POD, Ipc: pluginv1.NamespaceMode_NAMESPACE_MODE_POD,
+		Pid: pluginv1.NamespaceMode_NAMESPACE_MODE_CONTAINER, CgroupParent: "/pintle-test/" + id,
+	}
 }
 
 func (n *node) create(s *runtime.Sandbox, args []string, change func(*runtime.CreateContainerRequest)) *runtime.Container {

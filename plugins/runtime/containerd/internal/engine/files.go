@@ -65,17 +65,24 @@ func (f files) readSandboxes() (map[string]*sandboxFile, error) {
 	}
 	all := map[string]*sandboxFile{}
 	for _, entry := range entries {
-		file := &sandboxFile{}
-		err := readFile(filepath.Join(f.sandboxDir(entry.Name()), "sandbox.json"), file)
-		if errors.Is(err, fs.ErrNotExist) {
-			// Died before the sandbox was made: what there is gets cleared away.
-			file.Stopped = true
-		} else if err != nil {
+		file, err := f.readSandbox(entry.Name())
+		if err != nil {
 			return nil, err
 		}
 		all[entry.Name()] = file
 	}
 	return all, nil
+}
+
+// readSandbox reads one. A call that died before the sandbox was made leaves
+// none: what there is gets cleared away as a stopped one's.
+func (f files) readSandbox(id string) (*sandboxFile, error) {
+	file := &sandboxFile{}
+	err := readFile(filepath.Join(f.sandboxDir(id), "sandbox.json"), file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &sandboxFile{Stopped: true}, nil
+	}
+	return file, err
 }
 
 // startedFile is the content of started.json, which containerd can't tell.

@@ -228,6 +228,9 @@ func (e *Engine) adoptLater() {
 		}
 		return
 	}
+	if err := e.merge(e.ctx); err != nil && e.ctx.Err() == nil {
+		e.logger.Error("what the plugin's predecessor did last is not known", "err", err)
+	}
 	for _, c := range e.table.containersOf("") {
 		e.adopt(c)
 	}

@@ -294,6 +294,9 @@ func (e *Engine) removeContainer(ctx context.Context, c *container) error {
 		// A process that outlived the container may hold the output open.
 		streams.Stop()
 	}
+	if err := e.keeper.Drop(c.id); err != nil {
+		e.logger.Warn("the FIFOs of a removed container stay open", "container", c.id, "err", err)
+	}
 	if err := errors.Join(os.RemoveAll(e.files.containerDir(c.id)), os.RemoveAll(e.files.exitPath(c.id))); err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	eventsapi "github.com/containerd/containerd/api/events"
@@ -15,6 +14,8 @@ import (
 
 	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
 	"github.com/pintle-io/pintle/sdk/errs"
+
+	"github.com/pintle-io/pintle/plugins/runtime/containerd/internal/daemon"
 )
 
 const (
@@ -22,6 +23,10 @@ const (
 	// subscription is in force: containerd does not say so.
 	markTopic    = "/pintle/mark"
 	markInterval = 50 * time.Millisecond
+
+	// probeInterval is between two looks whether containerd still answers: one
+	// that hangs sends no events and ends no stream.
+	probeInterval = 10 * time.Second
 
 	minReconnect = 100 * time.Millisecond
 	maxReconnect = 5 * time.Second
@@ -53,15 +58,19 @@ func (e *Engine) watch() {
 	}
 }
 
-// watching tells waitWatching of the first success or failure.
+// watching tells waitWatching of the first success or failure. It is settled by
+// the goroutine of watch alone.
 type watching struct {
-	once sync.Once
-	done chan struct{}
-	err  error
+	done    chan struct{}
+	settled bool
+	err     error
 }
 
 func (w *watching) settle(err error) {
-	w.once.Do(func() { w.err = err; close(w.done) })
+	if !w.settled {
+		w.settled, w.err = true, err
+		close(w.done)
+	}
 }
 
 func (e *Engine) waitWatching(ctx context.Context) error {
@@ -88,8 +97,14 @@ func (e *Engine) watchOnce(ctx context.Context) error {
 	}
 	e.setHealth(nil)
 	e.first.settle(nil)
+	probe := time.NewTicker(probeInterval)
+	defer probe.Stop()
 	for {
 		select {
+		case <-probe.C:
+			if _, err := daemon.Probe(ctx, e.daemon.Address); err != nil {
+				return err
+			}
 		case envelope := <-envelopes:
 			e.handle(envelope)
 		case err := <-failed:

@@ -85,6 +85,13 @@ func (s *server) leave(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.connections--
+	for id := range s.kept {
+		// Removed by a plugin that died before it said so.
+		if _, err := os.Stat(filepath.Join(s.runDir, "containers", id)); errors.Is(err, fs.ErrNotExist) {
+			closeAll(s.kept[id])
+			delete(s.kept, id)
+		}
+	}
 	if s.connections == 0 && len(s.kept) == 0 {
 		// Closing a listener removes its socket.
 		_ = s.listener.Close()
