@@ -63,14 +63,19 @@ func newAgentCommand() *cobra.Command {
 	var p paths
 	var a agentOptions
 	var l logOptions
-	var server, token string
+	var server, token, kubeconfig string
+	var hollow int
 	cmd := &cobra.Command{
-		Use:   "agent --server URL --token TOKEN",
+		Use:   "agent --server URL --token TOKEN | --hollow N",
 		Short: "Run a node: what runs pods on this machine",
 		Long: `Run a node: what runs pods on this machine.
 
 The first time the node joins with a token from "pintle token create", and keeps
-the certificate that it gets; later --token is not needed.`,
+the certificate that it gets; later --token is not needed.
+
+With --hollow it simulates many nodes that run no containers, for trials of large
+clusters; their pods are selected by the label hollow=yes. Give it a state
+directory of its own.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := l.start(os.Stderr)
@@ -87,6 +92,9 @@ the certificate that it gets; later --token is not needed.`,
 				return err
 			}
 			defer closePlugins(plugins, log)
+			if hollow > 0 {
+				return hollowAgent(cmd.Context(), hollow, kubeconfig, &p, plugins, log)
+			}
 			m, err := newMachine(&p, &a, plugins, log, prometheus.NewRegistry())
 			if err != nil {
 				return err
@@ -107,6 +115,8 @@ the certificate that it gets; later --token is not needed.`,
 	l.addTo(cmd.Flags())
 	cmd.Flags().StringVar(&server, "server", "", "URL of the API server, as https://HOST:6443")
 	cmd.Flags().StringVar(&token, "token", os.Getenv("PINTLE_TOKEN"), "token to join with, the first time (also $PINTLE_TOKEN)")
+	cmd.Flags().IntVar(&hollow, "hollow", 0, "simulate so many nodes, in place of running this one")
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", filepath.Join(envOr("PINTLE_STATE_DIR", defaultStateDir), "admin.kubeconfig"), "with --hollow: kubeconfig of an administrator")
 	return cmd
 }
 

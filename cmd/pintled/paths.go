@@ -16,8 +16,10 @@ type paths struct {
 	state, run, plugins string
 }
 
+const defaultStateDir = "/var/lib/pintle"
+
 func (p *paths) addTo(flags *pflag.FlagSet) {
-	flags.StringVar(&p.state, "state-dir", envOr("PINTLE_STATE_DIR", "/var/lib/pintle"), "directory of everything that outlives a restart of the machine (also $PINTLE_STATE_DIR)")
+	flags.StringVar(&p.state, "state-dir", envOr("PINTLE_STATE_DIR", defaultStateDir), "directory of everything that outlives a restart of the machine (also $PINTLE_STATE_DIR)")
 	flags.StringVar(&p.run, "run-dir", envOr("PINTLE_RUN_DIR", "/run/pintle"), "directory of sockets and namespaces; at most 40 bytes long (also $PINTLE_RUN_DIR)")
 	flags.StringVar(&p.plugins, "plugin-dir", pluginDir(), "directory of the plugins' executables")
 }

@@ -76,7 +76,7 @@ func (o *serverOptions) kinds() (registry.Options, error) {
 	if _, err := fmt.Sscanf(o.nodePorts, "%d-%d", &k.NodePorts.First, &k.NodePorts.Last); err != nil || k.NodePorts.First < 1 || k.NodePorts.Last > 65535 || k.NodePorts.First > k.NodePorts.Last {
 		return k, fmt.Errorf("--node-ports %q: write it as 30000-32767", o.nodePorts)
 	}
-	return k, nil
+	return k, k.Validate()
 }
 
 func newServerCommand() *cobra.Command {

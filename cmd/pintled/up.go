@@ -15,6 +15,7 @@ func newUpCommand() *cobra.Command {
 	var s serverOptions
 	var a agentOptions
 	var l logOptions
+	var hollow int
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run a whole cluster on this machine",
@@ -53,6 +54,10 @@ Other machines can join it as they would a "pintled server".`,
 			group, ctx := errgroup.WithContext(cmd.Context())
 			group.Go(func() error { return plane.run(ctx) })
 			group.Go(func() error { return m.run(ctx) })
+			if hollow > 0 {
+				api := apiserver.InProcessConfig(plane.server.Handler(), auth.System("hollow-nodes"))
+				group.Go(func() error { return runHollow(ctx, hollow, api, &p, plane.host, log) })
+			}
 			return endOf(group)
 		},
 	}
@@ -60,5 +65,6 @@ Other machines can join it as they would a "pintled server".`,
 	s.addTo(cmd.Flags())
 	a.addTo(cmd.Flags())
 	l.addTo(cmd.Flags())
+	cmd.Flags().IntVar(&hollow, "hollow", 0, "simulate so many nodes beside this one, for trials of large clusters")
 	return cmd
 }
