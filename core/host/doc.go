@@ -34,6 +34,14 @@
 // and started again. Restarts back off exponentially with jitter up to a cap,
 // and start over after a stable time. State says all of it.
 //
+// # Swapping
+//
+// Swap starts the new process beside the old one and checks it; only then it is
+// the current one. The old one runs on until its users released it, so that
+// their work can be drained. A new one that fails its checks never takes over;
+// one that passes them and then fails again and again, before it proved stable,
+// is replaced by the one before.
+//
 // # Goroutines and buffers
 //
 //	what                    owner        bound and rule when full

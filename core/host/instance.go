@@ -139,8 +139,15 @@ func inheritedEnv() []string {
 			env = append(env, key+"="+value)
 		}
 	}
+	if _, ok := os.LookupEnv("PATH"); !ok {
+		env = append(env, "PATH="+defaultPath)
+	}
 	return env
 }
+
+// defaultPath is where plugins find programs when the host was started without
+// a PATH: login(1)'s for root.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // connect starts the process and does the handshake.
 func (i *Instance) connect() error {

@@ -51,7 +51,7 @@ func TestNoLeaks(t *testing.T) {
 		time.Sleep(drainTime / 2)
 		return settled
 	})
-	const rounds = 3
+	const rounds = 2
 	for range rounds {
 		round()
 	}
