@@ -105,10 +105,11 @@ func (c *cni) SetRoutes(_ context.Context, req *network.SetRoutesRequest) (*netw
 			return nil, err
 		}
 	}
-	if err := setNodeRoutes(req.GetRoutes()); err != nil {
+	failed, err := setNodeRoutes(req.GetRoutes())
+	if err != nil {
 		return nil, err
 	}
-	return &network.SetRoutesResponse{}, nil
+	return &network.SetRoutesResponse{Errors: failed}, nil
 }
 
 func (c *cni) Attach(ctx context.Context, req *network.AttachRequest) (*network.AttachResponse, error) {

@@ -43,35 +43,19 @@ func rejectUnheld(cidrs []string) error {
 	return nil
 }
 
-// setNodeRoutes makes the routes to other nodes' pods exactly these.
-func setNodeRoutes(nodes []*network.NodeRoute) error {
+// setNodeRoutes makes the routes to other nodes' pods exactly these. Nodes that
+// can't be reached are in the answer with the reason, and hold up no others.
+func setNodeRoutes(nodes []*network.NodeRoute) (failed map[string]string, err error) {
+	failed = map[string]string{}
 	wanted := map[string]net.IP{}
 	for _, node := range nodes {
-		if len(node.GetAddresses()) == 0 {
-			continue
-		}
-		via := net.ParseIP(node.GetAddresses()[0])
-		if via == nil {
-			return errs.InvalidArgument("address %q of node %s is not an IP address", node.GetAddresses()[0], node.GetName())
-		}
-		for _, cidr := range node.GetPodCidrs() {
-			_, dst, err := net.ParseCIDR(cidr)
-			if err != nil {
-				return errs.InvalidArgument("pod range %q of node %s: %v", cidr, node.GetName(), err)
-			}
-			wanted[dst.String()] = via
-		}
-	}
-	var failed error
-	for dst, via := range wanted {
-		_, ipnet, _ := net.ParseCIDR(dst)
-		if err := netlink.RouteReplace(&netlink.Route{Dst: ipnet, Gw: via, Protocol: protocol}); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("adding the route to %s by %s: %w", dst, via, err))
+		if err := addNodeRoutes(node, wanted); err != nil {
+			failed[node.GetName()] = err.Error()
 		}
 	}
 	routes, err := ownRoutes()
 	if err != nil {
-		return err
+		return failed, err
 	}
 	for _, r := range routes {
 		if r.Type == unix.RTN_UNREACHABLE || r.Dst == nil {
@@ -79,12 +63,31 @@ func setNodeRoutes(nodes []*network.NodeRoute) error {
 		}
 		if via, ok := wanted[r.Dst.String()]; !ok || !via.Equal(r.Gw) {
 			if err := netlink.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
-				failed = errors.Join(failed, fmt.Errorf("removing the old route to %s: %w", r.Dst, err))
+				return failed, errs.Unavailable("removing the old route to %s: %v", r.Dst, err)
 			}
 		}
 	}
-	if failed != nil {
-		return errs.Unavailable("%v", failed)
+	return failed, nil
+}
+
+// addNodeRoutes puts the routes to one node's pods in force, and notes them.
+func addNodeRoutes(node *network.NodeRoute, wanted map[string]net.IP) error {
+	if len(node.GetAddresses()) == 0 || len(node.GetPodCidrs()) == 0 {
+		return nil // Not known yet.
+	}
+	via := net.ParseIP(node.GetAddresses()[0])
+	if via == nil {
+		return errs.InvalidArgument("address %q is not an IP address", node.GetAddresses()[0])
+	}
+	for _, cidr := range node.GetPodCidrs() {
+		_, dst, err := net.ParseCIDR(cidr)
+		if err != nil {
+			return errs.InvalidArgument("pod range %q: %v", cidr, err)
+		}
+		if err := netlink.RouteReplace(&netlink.Route{Dst: dst, Gw: via, Protocol: protocol}); err != nil {
+			return fmt.Errorf("adding the route to %s by %s, which must be on a network of this node: %w", cidr, via, err)
+		}
+		wanted[dst.String()] = via
 	}
 	return nil
 }

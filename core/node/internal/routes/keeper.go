@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -41,6 +42,8 @@ type Options struct {
 type Keeper struct {
 	o    Options
 	wake chan struct{}
+	// unreached are the nodes whose pods can't be reached, with why; Run's alone.
+	unreached map[string]string
 
 	mu  sync.Mutex
 	err error
@@ -134,8 +137,25 @@ func (k *Keeper) send(ctx context.Context, req *pluginv1.SetRoutesRequest) error
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err = n.SetRoutes(ctx, req)
-	return err
+	res, err := n.SetRoutes(ctx, req)
+	if err != nil {
+		return err
+	}
+	k.noteUnreached(res.GetErrors())
+	return nil
+}
+
+// noteUnreached says which nodes' pods can't be reached, where that is news. It
+// keeps this node from nothing: the others are reached.
+func (k *Keeper) noteUnreached(nodes map[string]string) {
+	if maps.Equal(nodes, k.unreached) {
+		return
+	}
+	k.unreached = nodes
+	for _, name := range slices.Sorted(maps.Keys(nodes)) {
+		k.o.Log.Warn("pods of other nodes can't be reached", "nodes", len(nodes), "first", name, "error", nodes[name])
+		return
+	}
 }
 
 // request says which nodes there are.

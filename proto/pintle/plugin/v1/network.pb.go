@@ -528,7 +528,10 @@ func (x *SetRoutesRequest) GetRoutes() []*NodeRoute {
 }
 
 type SetRoutesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why the pods of a node can't be reached, by the node's name. Routes to the
+	// others are in force.
+	Errors        map[string]string `protobuf:"bytes,1,rep,name=errors,proto3" json:"errors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -561,6 +564,13 @@ func (x *SetRoutesResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use SetRoutesResponse.ProtoReflect.Descriptor instead.
 func (*SetRoutesResponse) Descriptor() ([]byte, []int) {
 	return file_pintle_plugin_v1_network_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SetRoutesResponse) GetErrors() map[string]string {
+	if x != nil {
+		return x.Errors
+	}
+	return nil
 }
 
 type LeaveNetworkRequest struct {
@@ -673,8 +683,12 @@ const file_pintle_plugin_v1_network_proto_rawDesc = "" +
 	"\tpod_cidrs\x18\x03 \x03(\tR\bpodCidrs\"w\n" +
 	"\x10SetRoutesRequest\x12.\n" +
 	"\x04node\x18\x01 \x01(\v2\x1a.pintle.plugin.v1.NodeInfoR\x04node\x123\n" +
-	"\x06routes\x18\x02 \x03(\v2\x1b.pintle.plugin.v1.NodeRouteR\x06routes\"\x13\n" +
-	"\x11SetRoutesResponse\"\x15\n" +
+	"\x06routes\x18\x02 \x03(\v2\x1b.pintle.plugin.v1.NodeRouteR\x06routes\"\x97\x01\n" +
+	"\x11SetRoutesResponse\x12G\n" +
+	"\x06errors\x18\x01 \x03(\v2/.pintle.plugin.v1.SetRoutesResponse.ErrorsEntryR\x06errors\x1a9\n" +
+	"\vErrorsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x15\n" +
 	"\x13LeaveNetworkRequest\"\x16\n" +
 	"\x14LeaveNetworkResponse2\xc5\x03\n" +
 	"\aNetwork\x12Y\n" +
@@ -696,7 +710,7 @@ func file_pintle_plugin_v1_network_proto_rawDescGZIP() []byte {
 	return file_pintle_plugin_v1_network_proto_rawDescData
 }
 
-var file_pintle_plugin_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_pintle_plugin_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_pintle_plugin_v1_network_proto_goTypes = []any{
 	(*PortMapping)(nil),           // 0: pintle.plugin.v1.PortMapping
 	(*AttachNetworkRequest)(nil),  // 1: pintle.plugin.v1.AttachNetworkRequest
@@ -710,31 +724,33 @@ var file_pintle_plugin_v1_network_proto_goTypes = []any{
 	(*SetRoutesResponse)(nil),     // 9: pintle.plugin.v1.SetRoutesResponse
 	(*LeaveNetworkRequest)(nil),   // 10: pintle.plugin.v1.LeaveNetworkRequest
 	(*LeaveNetworkResponse)(nil),  // 11: pintle.plugin.v1.LeaveNetworkResponse
-	(*PodIdentity)(nil),           // 12: pintle.plugin.v1.PodIdentity
-	(*NodeInfo)(nil),              // 13: pintle.plugin.v1.NodeInfo
+	nil,                           // 12: pintle.plugin.v1.SetRoutesResponse.ErrorsEntry
+	(*PodIdentity)(nil),           // 13: pintle.plugin.v1.PodIdentity
+	(*NodeInfo)(nil),              // 14: pintle.plugin.v1.NodeInfo
 }
 var file_pintle_plugin_v1_network_proto_depIdxs = []int32{
-	12, // 0: pintle.plugin.v1.AttachNetworkRequest.pod:type_name -> pintle.plugin.v1.PodIdentity
+	13, // 0: pintle.plugin.v1.AttachNetworkRequest.pod:type_name -> pintle.plugin.v1.PodIdentity
 	0,  // 1: pintle.plugin.v1.AttachNetworkRequest.port_mappings:type_name -> pintle.plugin.v1.PortMapping
-	12, // 2: pintle.plugin.v1.DetachNetworkRequest.pod:type_name -> pintle.plugin.v1.PodIdentity
+	13, // 2: pintle.plugin.v1.DetachNetworkRequest.pod:type_name -> pintle.plugin.v1.PodIdentity
 	0,  // 3: pintle.plugin.v1.DetachNetworkRequest.port_mappings:type_name -> pintle.plugin.v1.PortMapping
-	13, // 4: pintle.plugin.v1.SetRoutesRequest.node:type_name -> pintle.plugin.v1.NodeInfo
+	14, // 4: pintle.plugin.v1.SetRoutesRequest.node:type_name -> pintle.plugin.v1.NodeInfo
 	7,  // 5: pintle.plugin.v1.SetRoutesRequest.routes:type_name -> pintle.plugin.v1.NodeRoute
-	1,  // 6: pintle.plugin.v1.Network.Attach:input_type -> pintle.plugin.v1.AttachNetworkRequest
-	3,  // 7: pintle.plugin.v1.Network.Detach:input_type -> pintle.plugin.v1.DetachNetworkRequest
-	5,  // 8: pintle.plugin.v1.Network.Prune:input_type -> pintle.plugin.v1.PruneNetworkRequest
-	8,  // 9: pintle.plugin.v1.Network.SetRoutes:input_type -> pintle.plugin.v1.SetRoutesRequest
-	10, // 10: pintle.plugin.v1.Network.Leave:input_type -> pintle.plugin.v1.LeaveNetworkRequest
-	2,  // 11: pintle.plugin.v1.Network.Attach:output_type -> pintle.plugin.v1.AttachNetworkResponse
-	4,  // 12: pintle.plugin.v1.Network.Detach:output_type -> pintle.plugin.v1.DetachNetworkResponse
-	6,  // 13: pintle.plugin.v1.Network.Prune:output_type -> pintle.plugin.v1.PruneNetworkResponse
-	9,  // 14: pintle.plugin.v1.Network.SetRoutes:output_type -> pintle.plugin.v1.SetRoutesResponse
-	11, // 15: pintle.plugin.v1.Network.Leave:output_type -> pintle.plugin.v1.LeaveNetworkResponse
-	11, // [11:16] is the sub-list for method output_type
-	6,  // [6:11] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	12, // 6: pintle.plugin.v1.SetRoutesResponse.errors:type_name -> pintle.plugin.v1.SetRoutesResponse.ErrorsEntry
+	1,  // 7: pintle.plugin.v1.Network.Attach:input_type -> pintle.plugin.v1.AttachNetworkRequest
+	3,  // 8: pintle.plugin.v1.Network.Detach:input_type -> pintle.plugin.v1.DetachNetworkRequest
+	5,  // 9: pintle.plugin.v1.Network.Prune:input_type -> pintle.plugin.v1.PruneNetworkRequest
+	8,  // 10: pintle.plugin.v1.Network.SetRoutes:input_type -> pintle.plugin.v1.SetRoutesRequest
+	10, // 11: pintle.plugin.v1.Network.Leave:input_type -> pintle.plugin.v1.LeaveNetworkRequest
+	2,  // 12: pintle.plugin.v1.Network.Attach:output_type -> pintle.plugin.v1.AttachNetworkResponse
+	4,  // 13: pintle.plugin.v1.Network.Detach:output_type -> pintle.plugin.v1.DetachNetworkResponse
+	6,  // 14: pintle.plugin.v1.Network.Prune:output_type -> pintle.plugin.v1.PruneNetworkResponse
+	9,  // 15: pintle.plugin.v1.Network.SetRoutes:output_type -> pintle.plugin.v1.SetRoutesResponse
+	11, // 16: pintle.plugin.v1.Network.Leave:output_type -> pintle.plugin.v1.LeaveNetworkResponse
+	12, // [12:17] is the sub-list for method output_type
+	7,  // [7:12] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_pintle_plugin_v1_network_proto_init() }
@@ -750,7 +766,7 @@ func file_pintle_plugin_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pintle_plugin_v1_network_proto_rawDesc), len(file_pintle_plugin_v1_network_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
