@@ -138,10 +138,11 @@ func (a *applier) do(ctx context.Context, i int, action *pluginv1.Action) bool {
 	a.mu.Lock()
 	a.tried++
 	a.results[i] = &pluginv1.ActionResult{Name: done.name, Revision: done.revision}
-	if done.kind != nil && a.session.spec.watchesKind(done.kind) {
+	if a.session.spec.watchesKind(done.kind) {
 		a.revision = max(a.revision, done.revision)
 	}
 	a.mu.Unlock()
+	a.session.runner.noteWrite(done.kind, done.revision)
 	if e := action.GetOnSuccess(); e != nil {
 		a.tell(e, done.name, "")
 	}

@@ -45,5 +45,6 @@
 // it is worked on again: that of the change which made it due, or that of the
 // last object which its decision wrote. It is held back until the sender is
 // past that revision. Only changes of kinds that the loop watches count, since
-// others are not in its view.
+// others are not in its view. An instance that takes over must first have been
+// sent all that the loop ever wrote: its own watch may be behind.
 package loop

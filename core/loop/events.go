@@ -103,7 +103,8 @@ func (r *recorder) event(about corev1.ObjectReference, e *pluginv1.Event, messag
 	}
 }
 
-// start writes events until stop is called, which writes what is left.
+// start writes events until stop is called. What is left then waits for the
+// next start.
 func (r *recorder) start(ctx context.Context) (stop func()) {
 	ending := make(chan struct{})
 	var writers sync.WaitGroup

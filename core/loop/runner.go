@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pintle-io/pintle/core/auth"
+	"github.com/pintle-io/pintle/core/registry"
 )
 
 // Runner runs one loop on whatever instance serves it. See the package's
@@ -25,10 +26,14 @@ type Runner struct {
 	status Status
 	// active is the session that gets work; nil where none does.
 	active *session
-	// turn is held by the session that is or becomes the active one.
-	turn chan struct{}
+	// changed is closed, and replaced, when active changes.
+	changed chan struct{}
+	// runs counts calls of Run; newest is the one that was last active.
+	runs, newest uint64
 	// known are the keys that the last active session saw objects of.
 	known map[Key]struct{}
+	// wrote is the newest revision that decisions made, by kind.
+	wrote map[*registry.Kind]uint64
 }
 
 // New makes a Runner. It does nothing before Run.
@@ -40,7 +45,8 @@ func New(opts Options) *Runner {
 		queue:    newQueue(opts.Backoff, opts.Now),
 		parallel: make(chan struct{}, opts.Parallel),
 		status:   Status{Phase: PhaseIdle, Since: opts.Now()},
-		turn:     make(chan struct{}, 1),
+		changed:  make(chan struct{}),
+		wrote:    map[*registry.Kind]uint64{},
 	}
 	r.events = newRecorder(&r.opts, r.log)
 	return r
@@ -55,17 +61,21 @@ var errDrained = errors.New("drained")
 // An error means that the instance can't serve this loop at all.
 //
 // Where another Run is active the instance gets the whole state first; then the
-// other one drains, and its Run returns.
+// other one drains, and its Run returns. The Run that was called last wins.
 func (r *Runner) Run(ctx context.Context, l Loop) error {
 	spec, err := r.compile(l.Spec)
 	if err != nil {
 		return fmt.Errorf("loop %s: what it asks for can't be served: %w", r.opts.Name, err)
 	}
+	r.mu.Lock()
+	r.runs++
+	run := r.runs
+	r.mu.Unlock()
 	stop := r.events.start(auth.WithUser(context.WithoutCancel(ctx), l.Identity))
 	defer stop()
 	for failures := 0; ; {
 		started := r.opts.Now()
-		err := r.serve(ctx, l, spec)
+		err := r.serve(ctx, run, l, spec)
 		switch {
 		case errors.Is(err, errDrained), ctx.Err() != nil:
 			return nil
@@ -140,51 +150,83 @@ func (r *Runner) changeStatus(change func(*Status)) {
 }
 
 // activate makes a synced session the one that gets work, once the one before
-// has drained.
+// has drained. Where a later Run has been active already this one is over.
 func (r *Runner) activate(ctx context.Context, s *session) error {
-	r.mu.Lock()
-	before := r.active
-	r.mu.Unlock()
-	if before != nil {
-		r.log.Info("handing over to another instance")
-		drained, cancel := context.WithTimeout(ctx, r.opts.DecisionTimeout)
-		err := before.drain(drained)
-		cancel()
-		if err != nil {
-			r.log.Warn("the instance before did not drain in time: its work is due again", "error", err)
+	for {
+		r.mu.Lock()
+		if r.newest > s.run {
+			r.mu.Unlock()
+			return errDrained
+		}
+		before, changed := r.active, r.changed
+		if before == nil {
+			gone := r.takeOver(s)
+			r.mu.Unlock()
+			for key := range gone {
+				if _, ok := s.lookup(key); !ok {
+					r.queue.add(key, 0)
+				}
+			}
+			r.setPhase(PhaseRunning)
+			return nil
+		}
+		r.mu.Unlock()
+		r.handOver(ctx, before)
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	select {
-	case r.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	r.mu.Lock()
-	r.active = s
-	gone := r.known
-	r.known = nil
-	r.mu.Unlock()
-	for key := range gone {
-		if _, ok := s.lookup(key); !ok {
-			r.queue.add(key, 0)
-		}
-	}
-	r.setPhase(PhaseRunning)
-	s.wake()
-	return nil
 }
 
-// deactivate ends what activate began, with the keys that the session saw.
+// takeOver makes a session the active one and returns the keys that the one
+// before saw objects of. The runner is locked.
+func (r *Runner) takeOver(s *session) (gone map[Key]struct{}) {
+	r.setActive(s)
+	r.newest = s.run
+	gone, r.known = r.known, nil
+	// What the instance before wrote, this one must have been sent, though no
+	// key waits for it any more.
+	for _, kind := range s.spec.kinds {
+		s.floor = max(s.floor, r.wrote[kind])
+	}
+	return gone
+}
+
+func (r *Runner) setActive(s *session) {
+	r.active = s
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// handOver drains the active session for another one.
+func (r *Runner) handOver(ctx context.Context, before *session) {
+	r.log.Info("handing over to another instance")
+	ctx, cancel := context.WithTimeout(ctx, r.opts.DecisionTimeout)
+	defer cancel()
+	if err := before.drain(ctx); err != nil {
+		r.log.Warn("the instance before did not drain in time: its work is due again", "error", err)
+	}
+}
+
+// noteWrite remembers the newest revision that a decision made.
+func (r *Runner) noteWrite(kind *registry.Kind, revision uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wrote[kind] = max(r.wrote[kind], revision)
+}
+
+// deactivate ends what activate began, and keeps the keys that the session saw.
 func (r *Runner) deactivate(s *session) {
 	r.mu.Lock()
 	active := r.active == s
 	if active {
-		r.active = nil
+		r.setActive(nil)
 		r.known = s.keys()
 	}
 	r.mu.Unlock()
 	if active {
-		<-r.turn
 		r.setPhase(PhaseIdle)
 	}
 }

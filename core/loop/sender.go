@@ -57,7 +57,7 @@ func (s *session) send(ctx context.Context, conn stream.Session) error {
 			if s.flights.len() == 0 && s.outbox.empty() {
 				return s.sendMessage(conn, &pluginv1.Observation{Observation: &pluginv1.Observation_Drain{Drain: &pluginv1.Drain{}}})
 			}
-		case working:
+		case working && s.sent.Load() >= s.floor:
 			if err := s.sendWork(conn); err != nil {
 				return err
 			}

@@ -20,9 +20,11 @@ import (
 // session is one stream to one instance.
 type session struct {
 	runner *Runner
-	spec   *spec
-	user   auth.User
-	log    *slog.Logger
+	// run is the call of Run that the session is of.
+	run  uint64
+	spec *spec
+	user auth.User
+	log  *slog.Logger
 
 	pending *pending
 	woken   chan struct{}
@@ -32,6 +34,9 @@ type session struct {
 	ended     chan struct{}
 	// sent is the revision up to which the plugin was sent everything.
 	sent atomic.Uint64
+	// floor is what sent must have reached before any work; set before the
+	// session is told that it is active.
+	floor uint64
 	// sending is when the send under way began, in Unix nanoseconds; 0 for
 	// none.
 	sending  atomic.Int64
@@ -45,11 +50,12 @@ type session struct {
 }
 
 // serve runs one session to its end.
-func (r *Runner) serve(ctx context.Context, l Loop, spec *spec) error {
+func (r *Runner) serve(ctx context.Context, run uint64, l Loop, spec *spec) error {
 	ctx, cut := context.WithCancelCause(ctx)
 	defer cut(nil)
 	s := &session{
 		runner:   r,
+		run:      run,
 		spec:     spec,
 		user:     l.Identity,
 		log:      r.log,

@@ -41,7 +41,7 @@ func (s apiSource) Follow(ctx context.Context, kinds []*registry.Kind) (Feed, er
 	for i, k := range kinds {
 		targets[i].Target = api.Target{Resource: k.GroupResource()}
 	}
-	w, err := s.service.WatchTargets(ctx, targets, api.MultiWatchOptions{After: initial.Revision})
+	w, err := s.service.WatchTargets(ctx, targets, api.MultiWatchOptions{After: initial.Revision, Bookmarks: true})
 	if err != nil {
 		cancel()
 		return nil, err

@@ -41,6 +41,7 @@ func TestSwap(t *testing.T) {
 		return done
 	}
 	before := start()
+	looptest.Eventually(t, "the first runs", func() (bool, string) { return r.Status().Phase == loop.PhaseRunning, "" })
 	for range swaps {
 		disturb(e, keys)
 		after := start()
