@@ -30,7 +30,8 @@ type Manager struct {
 	slots chan struct{}
 	wg    sync.WaitGroup
 	// pruned: the network plugin has forgotten sandboxes that are gone.
-	pruned atomic.Bool
+	pruned  atomic.Bool
+	pruning chan struct{} // a reason to try it
 
 	mu      sync.Mutex
 	ctx     context.Context // set by Run
@@ -45,6 +46,7 @@ func New(o Options) *Manager {
 		o:       o,
 		crash:   flowcontrol.NewFakeBackOff(crashBackoff, maxCrashBackoff, o.Clock),
 		slots:   make(chan struct{}, startSlots),
+		pruning: make(chan struct{}, 1),
 		workers: map[podUID]*worker{},
 	}
 }
@@ -132,6 +134,14 @@ func (m *Manager) Wake(uid podUID) {
 	for _, w := range m.workers {
 		w.wake()
 	}
+	m.kickPrune()
+}
+
+func (m *Manager) kickPrune() {
+	select {
+	case m.pruning <- struct{}{}:
+	default:
+	}
 }
 
 // ObjectsChanged says that a config map or secret that the pod refers to
@@ -152,6 +162,7 @@ func (m *Manager) pluginsChanged() {
 		w.remount.Store(true)
 		w.wake()
 	}
+	m.kickPrune()
 }
 
 // Fail ends a pod for a reason outside of it, such as an eviction.
@@ -243,7 +254,8 @@ func (m *Manager) prune(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(minRetry):
+		case <-m.pruning:
+		case <-time.After(maxRetry / 10):
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -176,21 +175,12 @@ func (w *worker) connect(ctx context.Context, pod *corev1.Pod, sb *pluginv1.Sand
 	defer cancel()
 	ips := w.m.o.HostIPs
 	if !pod.Spec.HostNetwork {
-		for !w.m.pruned.Load() {
-			// An attachment that is older than the node agent is taken back
-			// before new ones are made; prune wakes all workers.
-			select {
-			case <-ctx.Done():
-				return nil, errs.Unavailable("the network plugin is not ready yet")
-			case <-time.After(minRetry / 5):
-			}
-			if _, err := w.m.o.Plugins.Network(); err != nil {
-				return nil, err
-			}
-		}
 		network, err := w.m.o.Plugins.Network()
 		if err != nil {
 			return nil, err
+		}
+		if !w.m.pruned.Load() {
+			return nil, errs.Unavailable("the network plugin is being made ready")
 		}
 		res, err := network.Attach(ctx, &pluginv1.AttachNetworkRequest{
 			SandboxId: sb.Id, Pod: podspec.Identity(pod), NetworkNamespace: sb.NetworkNamespace,

@@ -135,6 +135,13 @@ func (w *worker) advance(pod *corev1.Pod, rt runtimeview.Pod) {
 	if !w.mounted {
 		w.mount(pod)
 	}
+	if !pod.Spec.HostNetwork && !w.m.pruned.Load() {
+		// Attachments that are older than the node agent are taken back before
+		// new ones are made. A network plugin that is missing is told of below.
+		if _, err := w.m.o.Plugins.Network(); err == nil {
+			return
+		}
+	}
 	sb := sandbox(rt)
 	if sb == nil {
 		if w.wantsSandbox(pod, rt) {
@@ -146,8 +153,8 @@ func (w *worker) advance(pod *corev1.Pod, rt runtimeview.Pod) {
 		w.attach(pod, sb)
 		return
 	}
-	if !w.mounted {
-		return
+	if _, known := w.m.o.Services(); !known || !w.mounted {
+		return // containers are told of services when they start
 	}
 	w.startContainers(pod, rt, sb)
 }
