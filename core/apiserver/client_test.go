@@ -159,8 +159,15 @@ func everyVerb(t *testing.T, client kubernetes.Interface) {
 }
 
 func TestPagesAndScale(t *testing.T) {
-	c := newCluster(t, nil)
-	client := c.clientset(c.admin())
+	for _, name := range []string{"json", "protobuf", "in process"} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, nil)
+			pagesAndScale(t, c.clientset(c.configs()[name]))
+		})
+	}
+}
+
+func pagesAndScale(t *testing.T, client kubernetes.Interface) {
 	ctx := t.Context()
 	for i := range 7 {
 		if _, err := client.CoreV1().Pods("default").Create(ctx, testPod(fmt.Sprint("p", i)), metav1.CreateOptions{}); err != nil {

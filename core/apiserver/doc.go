@@ -24,7 +24,8 @@
 //     counting more; above them 429 with Retry-After. Watches and streams are
 //     counted by Options.MaxWatches and MaxStreams.
 //   - Bodies: 3 MiB each (413 above), and all bodies being read at one time
-//     share Options.BodyMemory; a request waits for its part.
+//     share Options.BodyMemory but for their first 64 KiB; a request waits for
+//     its part.
 //   - Time: 60 s for everything but watches and streams, after which no body is
 //     read, and 30 s later no answer written; 30 s for headers. A watch ends
 //     after its timeoutSeconds, by default between 30 and 60 minutes.

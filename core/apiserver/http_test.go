@@ -190,6 +190,22 @@ func TestFormsOfAnswers(t *testing.T) {
 			t.Errorf("%s: %d, want %d with %s: %.500s", step.name, resp.StatusCode, step.code, step.want, body)
 		}
 	}
+	// Bodies up to the store's own limit are taken, with and without a length.
+	large := `{"metadata":{"generateName":"large-"},"data":{"k":"` + strings.Repeat("x", 1_000_000) + `"}}`
+	for name, body := range map[string]io.Reader{"with a length": strings.NewReader(large), "without one": io.MultiReader(strings.NewReader(large))} {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "https://"+c.address+path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 201 {
+			t.Errorf("1 MB %s: %d", name, resp.StatusCode)
+		}
+	}
 	// A body whose length is not said is bounded too.
 	r, err := http.NewRequestWithContext(t.Context(), "POST", "https://"+c.address+path, io.MultiReader(bytes.NewReader(make([]byte, 2<<20)), bytes.NewReader(make([]byte, 2<<20))))
 	if err != nil {
@@ -204,32 +220,44 @@ func TestFormsOfAnswers(t *testing.T) {
 	}
 }
 
-func TestLimits(t *testing.T) {
-	c := newCluster(t, func(o *apiserver.Options) {
-		o.MaxWrites, o.MaxWatches, o.MaxReads = 1, 1, 20
-		o.RequestTimeout = 2 * time.Second
-	})
-	client := c.adminHTTP()
-
-	// A writer that does not send its body holds the one place until its time
-	// is over.
+// slowWrite begins a request whose body does not come, and returns what sends
+// the rest of it and what the answer's code will be.
+func (c *cluster) slowWrite() (feed *io.PipeWriter, code chan int) {
+	c.t.Helper()
 	body, feed := io.Pipe()
-	slow := make(chan int, 1)
+	r, err := http.NewRequestWithContext(c.t.Context(), "POST", "https://"+c.address+"/api/v1/namespaces", body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	code = make(chan int, 1)
+	client := c.adminHTTP()
 	go func() {
-		r, err := http.NewRequestWithContext(t.Context(), "POST", "https://"+c.address+"/api/v1/namespaces", body)
-		if err != nil {
-			t.Error(err)
-		}
 		resp, err := client.Do(r)
 		if err != nil {
-			t.Error(err)
-			slow <- 0
+			c.t.Error(err)
+			code <- 0
 			return
 		}
 		resp.Body.Close()
-		slow <- resp.StatusCode
+		code <- resp.StatusCode
 	}()
+	return feed, code
+}
+
+func TestSlowBody(t *testing.T) {
+	c := newCluster(t, func(o *apiserver.Options) { o.RequestTimeout = 200 * time.Millisecond })
+	feed, code := c.slowWrite()
 	defer feed.Close()
+	if got := <-code; got != 504 {
+		t.Errorf("a body that does not come: %d", got)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	c := newCluster(t, func(o *apiserver.Options) { o.MaxWrites, o.MaxWatches = 1, 1 })
+	client := c.adminHTTP()
+
+	feed, code := c.slowWrite()
 	eventually(t, "429", func() bool {
 		resp, _ := c.do(client, "DELETE", "/api/v1/namespaces/nope", nil, "")
 		if resp.StatusCode == 429 && resp.Header.Get("Retry-After") == "" {
@@ -237,13 +265,19 @@ func TestLimits(t *testing.T) {
 		}
 		return resp.StatusCode == 429
 	})
-	if code := <-slow; code != 504 {
-		t.Errorf("the slow writer got %d", code)
+	if resp, _ := c.do(client, "GET", "/api/v1/namespaces/nope", nil, ""); resp.StatusCode != 404 {
+		t.Errorf("a read while there is no place for writes: %d", resp.StatusCode)
 	}
-	resp, _ := c.do(client, "DELETE", "/api/v1/namespaces/nope", nil, "")
-	if resp.StatusCode != 404 {
-		t.Errorf("after the slow writer: %d", resp.StatusCode)
+	if err := feed.Close(); err != nil {
+		t.Fatal(err)
 	}
+	if got := <-code; got != 400 {
+		t.Errorf("the slow writer got %d", got)
+	}
+	eventually(t, "the place to be free", func() bool {
+		resp, _ := c.do(client, "DELETE", "/api/v1/namespaces/nope", nil, "")
+		return resp.StatusCode == 404
+	})
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
