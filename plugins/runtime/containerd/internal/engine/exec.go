@@ -30,6 +30,9 @@ import (
 // process that it left in the background may hold the output open for ever.
 const lingerTimeout = time.Second
 
+// execPrefix begins the ID of a command and the name of its directory.
+const execPrefix = "exec-"
+
 // Exec implements runtime.Execer.
 func (e *Engine) Exec(ctx context.Context, req *runtime.ExecStart, streams runtime.Streams) (*runtime.ExitStatus, error) {
 	c := e.table.container(req.GetContainerId())
@@ -54,7 +57,7 @@ func (e *Engine) exec(ctx context.Context, c *container, req *runtime.ExecStart,
 	if err != nil {
 		return nil, err
 	}
-	id := "exec-" + strings.ToLower(rand.Text())
+	id := execPrefix + strings.ToLower(rand.Text())
 	dir := filepath.Join(e.files.containerDir(c.id), id)
 	paths, err := output.MakeFIFOs(dir, req.GetStdin() && streams.Stdin != nil, req.GetTty())
 	if err != nil {

@@ -51,6 +51,7 @@ func (e *Engine) sync(ctx context.Context) error {
 		e.work.Go(e.adoptLater)
 		return nil
 	}
+	e.removeExecs(ctx)
 	if e.leftAlone > 0 {
 		// What belongs to them can't be told from what belongs to nobody.
 		return nil

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
+
+	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
 )
 
 // removeOrphans clears away what belongs to no container: calls that died in
@@ -42,6 +44,23 @@ func (e *Engine) removeOrphans(ctx context.Context) error {
 		}
 	}
 	return errors.Join(all...)
+}
+
+// removeExecs ends commands whose callers went with the process that served
+// them.
+func (e *Engine) removeExecs(ctx context.Context) {
+	for _, c := range e.table.containersOf("") {
+		dirs, err := filepath.Glob(filepath.Join(e.files.containerDir(c.id), execPrefix+"*"))
+		if err != nil {
+			continue
+		}
+		for _, dir := range dirs {
+			if c.state() == pluginv1.Container_STATE_RUNNING {
+				(&execution{engine: e, containerID: c.id, id: filepath.Base(dir)}).delete(ctx)
+			}
+			_ = os.RemoveAll(dir)
+		}
+	}
 }
 
 func (e *Engine) knows(containerID string) bool { return e.table.container(containerID) != nil }

@@ -65,7 +65,7 @@ func bind(spec *specs.Spec, m *pluginv1.Mount) (specs.Mount, error) {
 	}
 	source, err := filepath.EvalSymlinks(m.GetHostPath())
 	if err != nil {
-		return specs.Mount{}, errs.FailedPrecondition("what to mount at %s is not there: %w", m.GetContainerPath(), err)
+		return specs.Mount{}, errs.FailedPrecondition("%s, which is to be mounted at %s, is not there: %w", m.GetHostPath(), m.GetContainerPath(), err)
 	}
 	options := []string{"rbind"}
 	switch m.GetPropagation() {
