@@ -162,6 +162,11 @@ func (m *machine) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	recorder, stopEvents, err := manager.NewRecorder(m.api, "pintled", m.opts.name)
+	if err != nil {
+		return err
+	}
+	defer stopEvents()
 	plugins := hosted.New()
 	info := func() *pluginv1.NodeInfo {
 		return &pluginv1.NodeInfo{
@@ -174,7 +179,7 @@ func (m *machine) run(ctx context.Context) error {
 		Host: m.host, Client: client, PluginDir: m.paths.plugins, NodeName: m.opts.name, NodeInfo: info,
 		NodeLabels: func() map[string]string { return m.opts.labels },
 		StateDir:   m.paths.nodePlugins(""), RunDir: filepath.Join(m.paths.run, "node"),
-		OnInstance: plugins.OnChange, Logger: m.log,
+		OnInstance: plugins.OnChange, Logger: m.log, Recorder: recorder,
 		Types: []pluginv1.PluginType{
 			pluginv1.PluginType_PLUGIN_TYPE_RUNTIME, pluginv1.PluginType_PLUGIN_TYPE_VOLUME,
 			pluginv1.PluginType_PLUGIN_TYPE_NETWORK, pluginv1.PluginType_PLUGIN_TYPE_PROXY,

@@ -87,14 +87,7 @@ func (i *identity) use(id *auth.NodeIdentity) error {
 
 // renew gets new certificates before the old ones end, until ctx does.
 func (i *identity) renew(ctx context.Context) error {
-	tick := time.NewTicker(renewalCheck)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+	every(ctx, renewalCheck, func() {
 		id, ok, err := auth.LoadNodeIdentity(i.m.paths.node(), i.m.opts.name)
 		if err == nil && ok && id.DueForRenewal(time.Now()) {
 			if id, err = id.Renew(ctx, i.server, i.m.opts.name, i.m.hosts()); err == nil {
@@ -104,5 +97,6 @@ func (i *identity) renew(ctx context.Context) error {
 		if err != nil {
 			i.m.log.Error("renewing the node's certificates failed, trying again later", "err", err, "after", renewalCheck)
 		}
-	}
+	})
+	return nil
 }

@@ -255,10 +255,16 @@ func join(joiner *auth.Joiner) apiserver.JoinFunc {
 // run serves until the context ends or a part fails.
 func (c *controlPlane) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	client, err := manager.NewClient(apiserver.InProcessConfig(c.server.Handler(), auth.System("plugins")))
+	config := apiserver.InProcessConfig(c.server.Handler(), auth.System("plugins"))
+	client, err := manager.NewClient(config)
 	if err != nil {
 		return err
 	}
+	recorder, stopEvents, err := manager.NewRecorder(config, "pintled", "")
+	if err != nil {
+		return err
+	}
+	defer stopEvents()
 	journal := loop.NewJournal(journalObjects, journalDecisions)
 	source := loop.NewSource(c.service, c.log)
 	loops := controlplane.NewLoops(ctx, controlplane.Options{
@@ -266,6 +272,7 @@ func (c *controlPlane) run(ctx context.Context) error {
 	})
 	plugins, err := manager.New(manager.Options{
 		Host: c.host, Client: client, PluginDir: c.paths.plugins, Logger: c.log, OnInstance: loops.OnChange,
+		Recorder: recorder, NodeGone: c.nodeGone(ctx),
 		Types: []pluginv1.PluginType{pluginv1.PluginType_PLUGIN_TYPE_SCHEDULER, pluginv1.PluginType_PLUGIN_TYPE_CONTROLLER},
 	})
 	if err != nil {
@@ -279,10 +286,40 @@ func (c *controlPlane) run(ctx context.Context) error {
 	})
 	group.Go(func() error { return c.server.Serve(ctx, c.listener, c.serving.TLS()) })
 	group.Go(func() error { return plugins.Run(ctx) })
+	group.Go(func() error {
+		every(ctx, goneNodesCheck, plugins.Resync)
+		return nil
+	})
 	c.log.Info("the API server listens", "address", c.address, "kubeconfig", c.paths.kubeconfig())
 	err = endOf(group)
 	loops.Wait()
 	return err
+}
+
+// goneNodesCheck is how often plugins' statuses are freed of nodes that are gone.
+const goneNodesCheck = time.Minute
+
+// nodeGone tells whether a node does not exist any more.
+func (c *controlPlane) nodeGone(ctx context.Context) func(name string) bool {
+	ctx = auth.WithUser(ctx, auth.System("plugins"))
+	return func(name string) bool {
+		_, err := c.service.Get(ctx, api.Target{Resource: schema.GroupResource{Resource: "nodes"}, Name: name}, api.GetOptions{})
+		return apierrors.IsNotFound(err)
+	}
+}
+
+// every calls f again and again until ctx ends.
+func every(ctx context.Context, period time.Duration, f func()) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f()
+		}
+	}
 }
 
 // How much the record of decisions holds: the newest decisions on each of the

@@ -83,6 +83,9 @@ func (m *Manager) tellInstance(p *managed, c host.Change) {
 		Type: p.identity.kind, Name: p.identity.name, Object: p.object,
 		Instance: c.Instance, Old: c.Old, Err: c.Err,
 	}
+	if c.Instance != nil {
+		change.Name = c.Instance.Spec().Name
+	}
 	m.mu.Unlock()
 	m.tell(change, c.Release)
 }

@@ -65,6 +65,13 @@ func (m *Manager) reconcile(ctx context.Context, name string) error {
 	return nil
 }
 
+// succeeds tells whether a plugin can be swapped for one of another name. Loops
+// are found by their object, so theirs can; the plugins of a node are found by
+// their own names, under which somebody may be using them.
+func (m *Manager) succeeds(before, after identity) bool {
+	return m.opts.NodeName == "" && before.kind == after.kind
+}
+
 // retriable returns the error where trying again without a change of the object
 // makes sense.
 func retriable(err error) error {
@@ -180,6 +187,7 @@ func (m *Manager) swap(ctx context.Context, name string, p *managed, object *pin
 	adopted := p.supervisor.Spec()
 	m.mu.Lock()
 	p.spec = adopted
+	m.settle(p, identity{adopted.Type, adopted.Name})
 	m.mu.Unlock()
 	switch {
 	case err == nil:
@@ -197,6 +205,18 @@ func (m *Manager) swap(ctx context.Context, name string, p *managed, object *pin
 		fmt.Errorf("the swap failed, %s runs on: %w", describeProcess(before), err))
 	m.setProblem(name, object, err)
 	return err
+}
+
+// settle gives an object the identity of what runs, and frees any other that it
+// had. m.mu is held.
+func (m *Manager) settle(p *managed, id identity) {
+	for other, owner := range m.owners {
+		if owner == p && other != id {
+			delete(m.owners, other)
+		}
+	}
+	p.identity = id
+	m.owners[id] = p
 }
 
 func describeProcess(s host.State) string {
