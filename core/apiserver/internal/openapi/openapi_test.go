@@ -12,11 +12,13 @@ import (
 	openapiv2 "github.com/google/gnostic-models/openapiv2"
 	openapiv3 "github.com/google/gnostic-models/openapiv3"
 	"google.golang.org/protobuf/proto"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/kube-openapi/pkg/spec3"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"github.com/pintle-io/pintle/core/registry"
+	v1 "github.com/pintle-io/pintle/sdk/api/v1"
 )
 
 func testHandler(t *testing.T) *Handler {
@@ -173,5 +175,37 @@ func TestWhatClientsReadOf(t *testing.T) {
 	}
 	if _, err := managedfields.NewTypeConverter(schemas, false); err != nil {
 		t.Errorf("type converter: %v", err)
+	}
+}
+
+// The descriptions of our own kind are its comments.
+func TestPluginDescriptions(t *testing.T) {
+	docs, err := runtime.ParseDocumentationFrom("../../../../sdk/api/v1/plugin.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	described := map[string]described{
+		"Plugin": v1.Plugin{}, "PluginList": v1.PluginList{}, "PluginNodeStatus": v1.PluginNodeStatus{}, "PluginPermission": v1.PluginPermission{},
+		"PluginProcess": v1.PluginProcess{}, "PluginSpec": v1.PluginSpec{}, "PluginStatus": v1.PluginStatus{},
+	}
+	for _, pairs := range docs {
+		if len(pairs) == 0 {
+			continue
+		}
+		d, ok := described[pairs[0].Name]
+		if !ok {
+			t.Errorf("%s has no SwaggerDoc in sdk/api/v1/swagger_doc.go", pairs[0].Name)
+			continue
+		}
+		got := d.SwaggerDoc()
+		for i, pair := range pairs {
+			name := pair.Name
+			if i == 0 {
+				name = ""
+			}
+			if want := strings.ReplaceAll(pair.Doc, `\"`, `"`); want != "" && got[name] != want {
+				t.Errorf("%s.%s in sdk/api/v1/swagger_doc.go:\ngot  %s\nwant %s", pairs[0].Name, pair.Name, got[name], want)
+			}
+		}
 	}
 }
