@@ -135,6 +135,34 @@ func TestSharedNamespaces(t *testing.T) {
 	}
 }
 
+// TestNextSandboxOfAPod removes the first sandbox of a pod when the second one
+// runs already, in the same cgroup.
+func TestNextSandboxOfAPod(t *testing.T) {
+	n := newNode(t)
+	first := n.sandbox(nil)
+	n.run(first, []string{"sleep"}, nil)
+	second := n.sandbox(func(req *runtime.CreateSandboxRequest) { req.CgroupParent = "/pintle-test/" + first.GetId() })
+	c := n.run(second, []string{"sleep"}, nil)
+	n.restart(nil)
+	for range 2 {
+		if _, err := n.StopSandbox(n.ctx, &runtime.StopSandboxRequest{SandboxId: first.GetId()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := n.RemoveSandbox(n.ctx, &runtime.RemoveSandboxRequest{SandboxId: first.GetId()}); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.get(c.GetId()); got.GetState() != pluginv1.Container_STATE_RUNNING {
+		t.Errorf("the second sandbox's container: %v", got)
+	}
+	if _, err := n.RemoveSandbox(n.ctx, &runtime.RemoveSandboxRequest{SandboxId: second.GetId()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("/sys/fs/cgroup/memory/pintle-test/" + first.GetId()); err == nil {
+		t.Error("the cgroup is left")
+	}
+}
+
 func TestNodeNamespaces(t *testing.T) {
 	n := newNode(t)
 	s := n.sandbox(func(req *runtime.CreateSandboxRequest) {

@@ -45,9 +45,11 @@ type Engine struct {
 	output *outputOwner
 	keeper *keeper.Client
 
-	// cgroupsNoted are the directories of pods' cgroups that leave must know.
+	// cgroupsNoted are the directories of pods' cgroups that leave must know,
+	// cgroupUsers the sandboxes that have a cgroup.
 	cgroupsMu    sync.Mutex
 	cgroupsNoted map[string]bool
+	cgroupUsers  map[string]map[string]bool
 
 	// ctx ends with Close; work counts the goroutines that end with it.
 	ctx    context.Context
@@ -88,6 +90,7 @@ func (e *Engine) reset() {
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.first = watching{done: make(chan struct{})}
 	e.loaded, e.leftAlone = false, 0
+	e.cgroupsNoted, e.cgroupUsers = nil, nil
 	e.setHealth(errs.Unavailable("the plugin is not configured yet"))
 }
 

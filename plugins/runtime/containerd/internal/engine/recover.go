@@ -121,7 +121,9 @@ func (e *Engine) loadSandbox(id string, file *sandboxFile) (*sandbox, error) {
 	s.info = e.sandboxInfo(s.create, file.CreatedAt)
 	if file.Stopped || file.BootID != bootID() || !e.pinned(s.create) {
 		s.info.State = pluginv1.Sandbox_STATE_STOPPED
+		return s, nil
 	}
+	e.useCgroup(s.create.GetCgroupParent(), id)
 	return s, nil
 }
 

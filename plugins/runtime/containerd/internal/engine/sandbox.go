@@ -148,10 +148,7 @@ func (e *Engine) makeSandbox(ctx context.Context, s *sandbox) error {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return err
 	}
-	if err := e.noteCgroups(s.create.GetCgroupParent()); err != nil {
-		return err
-	}
-	if err := cgroup.Create(s.create.GetCgroupParent(), cgroup.Resources(s.create.GetResources())); err != nil {
+	if err := e.claimCgroup(ctx, s); err != nil {
 		return err
 	}
 	sysctls := map[string]string{}
@@ -192,15 +189,13 @@ func mountShm(path string) error {
 
 // clearSandbox lets go of what makeSandbox made, all of it or what there is.
 func (e *Engine) clearSandbox(s *sandbox) error {
-	err := errors.Join(
-		e.removeHolder(context.WithoutCancel(e.ctx), s),
+	ctx := context.WithoutCancel(e.ctx)
+	return errors.Join(
+		e.removeHolder(ctx, s),
 		unmountAll(e.files.shm(s.id)),
 		namespaces.Release(e.files.sandboxDir(s.id)),
+		e.releaseCgroup(ctx, s),
 	)
-	if s.create.GetCgroupParent() != "" {
-		err = errors.Join(err, cgroup.Remove(s.create.GetCgroupParent()))
-	}
-	return err
 }
 
 func unmountAll(path string) error {
