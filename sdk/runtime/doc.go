@@ -49,7 +49,7 @@
 // # Identity and idempotency
 //
 // The caller chooses the IDs of sandboxes and containers and never uses one
-// again. An ID matches [A-Za-z0-9]+([._-][A-Za-z0-9]+)* and has at most 76
+// again. An ID matches [A-Za-z0-9]+([._-][A-Za-z0-9]+)* and has at most 72
 // characters. Every call may be repeated, also after the plugin died in the
 // middle of it: asking for what is so already succeeds, and a repeated create
 // returns what is there. Creating under a taken ID with a different sandbox,

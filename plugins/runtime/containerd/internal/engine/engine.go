@@ -12,7 +12,7 @@ import (
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/snapshots"
-	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/containerd/v2/pkg/seccomp"
 
 	"github.com/pintle-io/pintle/sdk/errs"
 	"github.com/pintle-io/pintle/sdk/plugin"
@@ -150,6 +150,9 @@ func (e *Engine) Open(ctx context.Context, stateDir, runDir string) error {
 	if e.oomFloor > oomScoreMin {
 		e.warnings = append(e.warnings, fmt.Sprintf("oom_score_adj can't be set below %d on this machine; containers that ask for less get %d", e.oomFloor, e.oomFloor))
 	}
+	if !seccomp.IsEnabled() {
+		e.warnings = append(e.warnings, "the kernel has no seccomp; containers run without a profile")
+	}
 	if cgroup.Mode() == "none" {
 		return errs.FailedPrecondition("no cgroups are mounted at /sys/fs/cgroup")
 	}
@@ -202,11 +205,6 @@ func (e *Engine) chooseSnapshotter(ctx context.Context) error {
 }
 
 func (e *Engine) snapshots() snapshots.Snapshotter { return e.client.SnapshotService(e.snapshotter) }
-
-// namespaced is for calls that the client's own interceptors don't see.
-func (e *Engine) namespaced(ctx context.Context) context.Context {
-	return namespaces.WithNamespace(ctx, e.config.Namespace)
-}
 
 // Health says whether containerd answers: the stream of its events tells.
 func (e *Engine) Health(context.Context) error {

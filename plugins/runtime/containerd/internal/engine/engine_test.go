@@ -91,7 +91,9 @@ func (f *fixture) makeImage() error {
 	layer, err := tarLayer([]tarFile{
 		{name: "probe", data: data, mode: 0o755},
 		{name: "data", data: []byte("not a program"), mode: 0o644},
-		{name: "etc/passwd", data: []byte("root:x:0:0::/:/probe\napp:x:1234:4321::/:/probe\n"), mode: 0o644},
+		// Links as some distributions have them: absolute, and out of the root.
+		{name: "etc/passwd", link: "/../../store/passwd"},
+		{name: "store/passwd", data: []byte("root:x:0:0::/:/probe\napp:x:1234:4321::/:/probe\n"), mode: 0o644},
 		{name: "etc/group", data: []byte("root:x:0:\napp:x:4321:\nextra:x:77:app\n"), mode: 0o644},
 		{name: "tmp/", mode: 0o1777},
 		{name: "proc/", mode: 0o755}, {name: "sys/", mode: 0o755}, {name: "dev/", mode: 0o755},

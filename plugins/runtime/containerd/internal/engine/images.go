@@ -262,11 +262,9 @@ func (x *imageIndex) accounts(ctx context.Context, image *imageInfo, mounts []mo
 	if image.accountsRead != nil {
 		return image.accountsRead, nil
 	}
-	err := mount.WithReadonlyTempMount(ctx, mounts, func(root string) error {
-		return withRoot(root, func(fsys rootFS) (err error) {
-			image.accountsRead, err = ocispec.ReadAccounts(fsys)
-			return err
-		})
+	err := mount.WithReadonlyTempMount(ctx, mounts, func(root string) (err error) {
+		image.accountsRead, err = ocispec.ReadAccounts(imageRoot(root))
+		return err
 	})
 	if err != nil {
 		return nil, errs.Internal("read the users of image %s: %w", image.id, err)

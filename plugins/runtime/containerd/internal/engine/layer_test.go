@@ -17,6 +17,7 @@ type tarFile struct {
 	name string
 	data []byte
 	mode int64
+	link string
 }
 
 func tarLayer(files []tarFile) (v1.Layer, error) {
@@ -24,8 +25,11 @@ func tarLayer(files []tarFile) (v1.Layer, error) {
 	w := tar.NewWriter(&buf)
 	for _, file := range files {
 		header := &tar.Header{Name: file.name, Mode: file.mode, Size: int64(len(file.data)), Typeflag: tar.TypeReg}
-		if strings.HasSuffix(file.name, "/") {
+		switch {
+		case strings.HasSuffix(file.name, "/"):
 			header.Typeflag = tar.TypeDir
+		case file.link != "":
+			header.Typeflag, header.Linkname = tar.TypeSymlink, file.link
 		}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, err
