@@ -3,6 +3,7 @@ package loop_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -89,6 +90,10 @@ func (w *witness) saw(key string, revision uint64) {
 // it ought to be.
 func TestModel(t *testing.T) {
 	const keys, copiesEach = 12, 5
+	// The panics below are logged with their stacks.
+	log := slog.Default()
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { slog.SetDefault(log) })
 	e := looptest.New(t)
 	w := &witness{API: e.API, env: e, copies: copiesEach, wrote: map[string]uint64{}}
 	opts := e.Options("model")

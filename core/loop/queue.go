@@ -22,8 +22,8 @@ type queue struct {
 	mu      sync.Mutex
 	items   map[Key]*item
 	ready   list.List // of *item, in order
-	held    map[*item]struct{}
-	delayed delayHeap
+	held    itemHeap  // by revision
+	delayed itemHeap  // by when they are due
 }
 
 type itemState uint8
@@ -55,11 +55,15 @@ type item struct {
 	pace     pace
 	since    time.Time // when it became ready
 	place    *list.Element
-	index    int // in the heap
+	index    int // in the heap of its state
 }
 
 func newQueue(b Backoff, now func() time.Time) *queue {
-	return &queue{backoff: b, now: now, items: map[Key]*item{}, held: map[*item]struct{}{}}
+	return &queue{
+		backoff: b, now: now, items: map[Key]*item{},
+		held:    itemHeap{before: func(a, b *item) bool { return a.revision < b.revision }},
+		delayed: itemHeap{before: func(a, b *item) bool { return a.due.Before(b.due) }},
+	}
 }
 
 func (q *queue) len() int {
@@ -72,7 +76,7 @@ func (q *queue) len() int {
 func (q *queue) depth() (ready, waiting int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.ready.Len() + len(q.held), len(q.delayed)
+	return q.ready.Len() + q.held.Len(), q.delayed.Len()
 }
 
 // add makes a key due, once changes up to a revision were sent.
@@ -82,8 +86,11 @@ func (q *queue) add(key Key, revision uint64) {
 	it := q.item(key)
 	it.revision = max(it.revision, revision)
 	switch it.state {
-	case stateInFlight, stateHeld:
+	case stateInFlight:
 		it.again = true
+	case stateHeld:
+		it.again = true
+		heap.Fix(&q.held, it.index)
 	case stateDelayed:
 		if now := q.now(); it.earliest.After(now) {
 			it.due = earlier(it.due, it.earliest)
@@ -110,8 +117,8 @@ func (q *queue) next(n int, sent uint64) []*item {
 		it := q.ready.Remove(q.ready.Front()).(*item)
 		it.place = nil
 		if it.revision > sent {
-			it.state, it.again = stateHeld, true
-			q.held[it] = struct{}{}
+			it.again = true
+			q.hold(it)
 			continue
 		}
 		if until, ok := it.pace.step(q.now()); !ok {
@@ -127,11 +134,8 @@ func (q *queue) next(n int, sent uint64) []*item {
 
 // release lets go of held keys whose changes were sent.
 func (q *queue) release(sent uint64) {
-	for it := range q.held {
-		if it.revision > sent {
-			continue
-		}
-		delete(q.held, it)
+	for q.held.Len() > 0 && q.held.items[0].revision <= sent {
+		it := heap.Pop(&q.held).(*item)
 		if it.again {
 			q.makeReady(it)
 		} else {
@@ -143,7 +147,7 @@ func (q *queue) release(sent uint64) {
 // expire makes delayed keys ready whose time has come.
 func (q *queue) expire() {
 	now := q.now()
-	for len(q.delayed) > 0 && !q.delayed[0].due.After(now) {
+	for q.delayed.Len() > 0 && !q.delayed.items[0].due.After(now) {
 		q.makeReady(heap.Pop(&q.delayed).(*item))
 	}
 }
@@ -185,8 +189,7 @@ func (q *queue) done(it *item, r result) {
 	case r.requeue > 0:
 		q.delayUntil(it, now.Add(r.requeue))
 	case it.attempt == 0:
-		it.state = stateHeld
-		q.held[it] = struct{}{}
+		q.hold(it)
 	}
 }
 
@@ -202,10 +205,10 @@ func (q *queue) putBack(it *item) {
 func (q *queue) wait() (time.Duration, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.delayed) == 0 {
+	if q.delayed.Len() == 0 {
 		return 0, false
 	}
-	return max(q.delayed[0].due.Sub(q.now()), 0), true
+	return max(q.delayed.items[0].due.Sub(q.now()), 0), true
 }
 
 func (q *queue) item(key Key) *item {
@@ -220,6 +223,12 @@ func (q *queue) item(key Key) *item {
 func (q *queue) makeReady(it *item) {
 	it.state, it.again, it.since = stateReady, false, q.now()
 	it.place = q.ready.PushBack(it)
+}
+
+// hold keeps an item until its changes were sent.
+func (q *queue) hold(it *item) {
+	it.state = stateHeld
+	heap.Push(&q.held, it)
 }
 
 func (q *queue) delayUntil(it *item, due time.Time) {
@@ -239,26 +248,30 @@ func (q *queue) forget(it *item) {
 	delete(q.items, it.key)
 }
 
-// delayHeap orders items by when they are due.
-type delayHeap []*item
-
-func (h delayHeap) Len() int           { return len(h) }
-func (h delayHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h delayHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
+// itemHeap keeps the item first that comes before all others.
+type itemHeap struct {
+	items  []*item
+	before func(a, b *item) bool
 }
 
-func (h *delayHeap) Push(x any) {
+func (h *itemHeap) Len() int           { return len(h.items) }
+func (h *itemHeap) Less(i, j int) bool { return h.before(h.items[i], h.items[j]) }
+
+func (h *itemHeap) Swap(i, j int) {
+	h.items[i], h.items[j] = h.items[j], h.items[i]
+	h.items[i].index, h.items[j].index = i, j
+}
+
+func (h *itemHeap) Push(x any) {
 	it := x.(*item)
-	it.index = len(*h)
-	*h = append(*h, it)
+	it.index = len(h.items)
+	h.items = append(h.items, it)
 }
 
-func (h *delayHeap) Pop() any {
-	old := *h
-	it := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
+func (h *itemHeap) Pop() any {
+	last := len(h.items) - 1
+	it := h.items[last]
+	h.items[last] = nil
+	h.items = h.items[:last]
 	return it
 }
