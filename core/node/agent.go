@@ -127,7 +127,12 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) wire(ctx context.Context) *parts {
 	p := &parts{events: events.NewRecorder(ctx, a.client, a.o.Name)}
 	p.objects = objects.New(ctx, a.client, a.log, func(uid podUID) { p.pods.ObjectsChanged(uid) })
-	p.view = runtimeview.New(a.o.Plugins, a.log, func(uid podUID) { p.pods.Wake(uid) })
+	p.view = runtimeview.New(a.o.Plugins, a.log, func(uid podUID) {
+		if uid == "" {
+			p.keeper.Wake() // The runtime itself came or went.
+		}
+		p.pods.Wake(uid)
+	})
 	p.images = images.New(images.Options{Plugins: a.o.Plugins, Objects: p.objects, Events: p.events, Clock: clock.RealClock{}, Log: a.log})
 	p.status = statuswriter.New(a.client, a.log)
 	p.cluster = newCluster(a.client, a.o.Name, a.log)

@@ -59,12 +59,25 @@ func newCluster(client kubernetes.Interface, name string, log *slog.Logger) *clu
 }
 
 // trim drops what the agent never looks at, so that it is not kept in memory.
+// It copies: who watches shares the object.
 func trim(obj any) (any, error) {
-	if o, ok := obj.(metav1.Object); ok {
-		o.SetManagedFields(nil)
-	}
-	if n, ok := obj.(*corev1.Node); ok {
-		n.Status.Images = nil
+	switch o := obj.(type) {
+	case *corev1.Pod:
+		c := *o
+		c.ManagedFields = nil
+		return &c, nil
+	case *corev1.Node:
+		c := *o
+		c.ManagedFields, c.Status.Images = nil, nil
+		return &c, nil
+	case *corev1.Service:
+		c := *o
+		c.ManagedFields = nil
+		return &c, nil
+	case *discoveryv1.EndpointSlice:
+		c := *o
+		c.ManagedFields = nil
+		return &c, nil
 	}
 	return obj, nil
 }

@@ -64,6 +64,9 @@ func (m *Manager) Run(ctx context.Context) {
 	defer unsubscribe()
 	m.wg.Go(func() { m.prune(ctx) })
 	<-ctx.Done()
+	m.mu.Lock()
+	m.ctx = nil // no worker begins any more
+	m.mu.Unlock()
 	m.wg.Wait()
 }
 

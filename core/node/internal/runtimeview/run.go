@@ -218,10 +218,15 @@ func (v *View) Relist(ctx context.Context) (err error) {
 	defer cancel()
 	defer func() {
 		v.mu.Lock()
+		first := v.lastList.IsZero()
+		news := first && err == nil || (v.lastErr == nil) != (err == nil)
 		if v.lastErr = err; err == nil {
 			v.lastList = time.Now()
 		}
 		v.mu.Unlock()
+		if news {
+			v.notify("")
+		}
 	}()
 	rt, err := v.plugins.Runtime()
 	if err != nil {
@@ -229,7 +234,7 @@ func (v *View) Relist(ctx context.Context) (err error) {
 	}
 	v.mu.Lock()
 	v.seq++
-	began, first := v.seq, !v.listed
+	began := v.seq
 	v.mu.Unlock()
 	sandboxes, err := rt.ListSandboxes(ctx, &pluginv1.ListSandboxesRequest{})
 	if err != nil {
@@ -268,9 +273,6 @@ func (v *View) Relist(ctx context.Context) (err error) {
 	}
 	v.listed = true
 	v.mu.Unlock()
-	if first {
-		v.notify("")
-	}
 	delete(changed, "")
 	for uid := range changed {
 		v.tell(uid)
