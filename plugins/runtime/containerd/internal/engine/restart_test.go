@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -8,6 +9,8 @@ import (
 
 	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
 	"github.com/pintle-io/pintle/sdk/runtime"
+
+	"github.com/pintle-io/pintle/plugins/runtime/containerd/internal/namespaces"
 )
 
 // restart ends the engine and starts another one on what it left.
@@ -126,5 +129,55 @@ func TestContainerdRestart(t *testing.T) {
 	}
 	if got := n.log(ends, "stdout"); strings.Count(got, "\n") != 10 {
 		t.Errorf("its output: %q", got)
+	}
+}
+
+// TestMachineRestart takes away what a restart of the machine takes away: tasks,
+// namespaces and the run directory.
+func TestMachineRestart(t *testing.T) {
+	n := newNode(t)
+	s := n.sandbox(func(req *runtime.CreateSandboxRequest) { req.Pid = pluginv1.NamespaceMode_NAMESPACE_MODE_POD })
+	created := n.create(s, []string{"sleep"}, nil)
+	running := n.run(s, []string{"sleep"}, nil)
+	exited := n.end(n.run(s, []string{"exit", "5"}, nil))
+	for _, id := range []string{running.GetId(), exited.GetId(), s.GetId() + holderSuffix} {
+		if id == running.GetId() {
+			// As the machine does it: nobody is left to note the exit.
+			c := n.table.container(id)
+			c.mu.Lock()
+			c.ending = true
+			c.mu.Unlock()
+		}
+		if err := n.deleteTask(n.ctx, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.restart(func() {
+		if err := errors.Join(
+			unmountAll(n.files.shm(s.GetId())), namespaces.Release(n.files.sandboxDir(s.GetId())),
+			os.RemoveAll(n.files.sandboxDir(s.GetId())),
+			os.RemoveAll(n.files.containerDir(running.GetId())), os.RemoveAll(n.files.containerDir(exited.GetId())),
+		); err != nil {
+			t.Fatal(err)
+		}
+	})
+	list, err := n.ListSandboxes(n.ctx, &runtime.ListSandboxesRequest{SandboxId: s.GetId()})
+	if err != nil || len(list.Sandboxes) != 1 || list.Sandboxes[0].GetState() != pluginv1.Sandbox_STATE_STOPPED || list.Sandboxes[0].GetPod().GetUid() != s.GetPod().GetUid() {
+		t.Errorf("sandbox: %v, %v", list, err)
+	}
+	for _, c := range []*runtime.Container{created, running} {
+		if got := n.end(c); got.GetExitCode() != unknownExit || got.GetReason() != runtime.ReasonError || got.GetMessage() == "" {
+			t.Errorf("container that nobody knows the end of: %v", got)
+		}
+	}
+	if got := n.get(exited.GetId()); got.String() != exited.String() {
+		t.Errorf("exited container changed:\nwas %v\nis  %v", exited, got)
+	}
+	if _, err := n.RemoveSandbox(n.ctx, &runtime.RemoveSandboxRequest{SandboxId: s.GetId()}); err != nil {
+		t.Error(err)
+	}
+	records, err := n.client.ContainerService().List(n.ctx, "labels.\""+labelSandbox+"\"=="+s.GetId())
+	if err != nil || len(records) != 0 {
+		t.Errorf("left in containerd: %v, %v", records, err)
 	}
 }
