@@ -5,9 +5,11 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pintle-io/pintle/core/api"
 	"github.com/pintle-io/pintle/core/auth"
 	"github.com/pintle-io/pintle/core/host/manager"
 	"github.com/pintle-io/pintle/core/loop"
@@ -121,6 +123,7 @@ func (l *Loops) start(c manager.Change) {
 			case <-ctx.Done():
 			}
 		})
+		l.awaitGrant(ctx, c.Object.Name)
 		if err := p.runner.Run(ctx, run); err != nil {
 			log.Error("the plugin's loop can't be run", "err", err)
 		}
@@ -133,6 +136,37 @@ func (l *Loops) start(c manager.Change) {
 		return
 	}
 	l.releaseAfter(before, c.Release)
+}
+
+// How often, and how long at most, a loop looks whether its plugin's object says
+// what it may do.
+const (
+	grantCheck = 10 * time.Millisecond
+	grantWait  = 10 * time.Second
+)
+
+// awaitGrant waits until the object has permissions: the operator's, or those
+// that the plugin declares, which the manager writes into the status at about
+// the time when the plugin is ready. Without them the loop would only be
+// refused.
+func (l *Loops) awaitGrant(ctx context.Context, name string) {
+	ctx, cancel := context.WithTimeout(auth.WithUser(ctx, auth.System("loops")), grantWait)
+	defer cancel()
+	granted := func() bool {
+		obj, err := l.opts.API.Get(ctx, api.Target{Resource: pluginResource, Name: name}, api.GetOptions{})
+		if err != nil {
+			return false
+		}
+		p, ok := obj.(*pintlev1.Plugin)
+		return ok && (len(p.Spec.Permissions) > 0 || len(p.Status.Declared) > 0)
+	}
+	for !granted() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(grantCheck):
+		}
+	}
 }
 
 func (l *Loops) releaseAfter(done <-chan struct{}, release func()) {
