@@ -62,6 +62,9 @@ e2e: build
 soak: deps-test build
 	PINTLE_SOAK=$${PINTLE_SOAK:-30m} $(GO) test -count=1 -timeout 3h -v ./core/store/... ./core/loop/...
 
+bench: deps-test build
+	$(GO) run ./core/store/bench
+
 demo: deps build
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/demo/ ./contrib/demo/...
 	$(BIN)/demo/demo
