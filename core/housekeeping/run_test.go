@@ -205,6 +205,8 @@ func readyNode(e *looptest.Env, name string) *corev1.Node {
 }
 
 func postReady(e *looptest.Env, node *corev1.Node) *corev1.Node {
+	// The housekeeping writes to it, too.
+	node.ResourceVersion = ""
 	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}}
 	return e.UpdateStatus(node).(*corev1.Node)
 }
@@ -219,6 +221,7 @@ func TestSilentNode(t *testing.T) {
 	short := []corev1.Toleration{{Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: ptr.To[int64](1)}}
 	staying := []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 	pod := e.Create(newPod("moves", "n1", short)).(*corev1.Pod)
+	pod.ResourceVersion = ""
 	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue})
 	e.UpdateStatus(pod)
 	e.Create(newPod("stays", "n1", staying))
@@ -258,7 +261,6 @@ func TestSilentNode(t *testing.T) {
 	looptest.Eventually(t, "the node is back", func() (bool, string) {
 		n := node()
 		if nodeReady(n) != corev1.ConditionTrue {
-			n.ResourceVersion = ""
 			postReady(e, n)
 		}
 		return len(n.Spec.Taints) == 0 && nodeReady(n) == corev1.ConditionTrue, fmt.Sprint(n.Spec.Taints, n.Status.Conditions)
