@@ -180,14 +180,15 @@ func (a *Agent) wire(ctx context.Context) *parts {
 
 // sweep looks for what belongs to no pod.
 func (a *Agent) sweep(ctx context.Context, p *parts) {
-	wait := 5 * time.Second
+	tick := time.NewTicker(sweepPeriod)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(wait):
+		case <-tick.C:
+		case <-p.pods.Orphans():
 		}
 		p.pods.Sweep()
-		wait = sweepPeriod
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,6 +66,7 @@ func waitingReason(p *corev1.Pod) string {
 }
 
 func TestCrashLoop(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.create(pod("crash"))
 	r.phase("crash", corev1.PodRunning)
@@ -91,6 +93,7 @@ func TestCrashLoop(t *testing.T) {
 }
 
 func TestPodThatEnds(t *testing.T) {
+	t.Parallel()
 	for code, want := range map[int32]corev1.PodPhase{0: corev1.PodSucceeded, 7: corev1.PodFailed} {
 		t.Run(string(want), func(t *testing.T) {
 			r := newRig(t)
@@ -114,6 +117,7 @@ func TestPodThatEnds(t *testing.T) {
 }
 
 func TestInitContainersInOrder(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	always := corev1.ContainerRestartPolicyAlways
 	r.create(pod("init", func(p *corev1.Pod) {
@@ -150,14 +154,16 @@ func TestInitContainersInOrder(t *testing.T) {
 }
 
 func TestProbes(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	answers := make(chan int32, 1)
 	answers <- 0
-	r.runtime.OnExec = func(_ context.Context, _ string, command []string, s runtime.Streams) (*pluginv1.ExecExit, error) {
+	var first atomic.Pointer[string]
+	r.runtime.OnExec = func(_ context.Context, id string, command []string, s runtime.Streams) (*pluginv1.ExecExit, error) {
 		code := <-answers
 		answers <- code
 		if command[0] == "alive" {
-			if code == 2 {
+			if bad := first.Load(); code == 2 && id == *bad {
 				_, _ = io.WriteString(s.Stdout, "dead")
 				return &pluginv1.ExecExit{ExitCode: 1}, nil
 			}
@@ -182,23 +188,25 @@ func TestProbes(t *testing.T) {
 	ready(corev1.ConditionFalse)
 	set(0)
 	ready(corev1.ConditionTrue)
-	first := r.runtime.Newest("app").Id
+	id := r.runtime.Newest("app").Id
+	first.Store(&id)
 	set(2)
 	r.event("Unhealthy", "Liveness probe failed: dead")
+	set(0)
 	r.eventually("the container was replaced", func() error {
-		if r.runtime.Newest("app").Id == first {
+		if r.runtime.Newest("app").Id == id {
 			return fmt.Errorf("it is the same")
 		}
 		return nil
 	})
 	r.event("Killing", "Container app failed liveness probe, will be restarted")
-	set(0)
 	r.status("probed", "restarted and ready", func(p *corev1.Pod) bool {
 		return p.Status.ContainerStatuses[0].RestartCount >= 1 && condition(p, corev1.PodReady) == corev1.ConditionTrue
 	})
 }
 
 func TestTCPProbeOfNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.create(pod("web", func(p *corev1.Pod) {
 		p.Spec.Containers[0].ReadinessProbe = &corev1.Probe{
@@ -212,6 +220,7 @@ func TestTCPProbeOfNothing(t *testing.T) {
 }
 
 func TestImageThatDoesNotExist(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.runtime.OnPull = func(context.Context, *pluginv1.PullImageRequest) (*pluginv1.Image, error) {
 		return nil, errs.NotFound("example/none:1: no such image")
@@ -227,6 +236,7 @@ func TestImageThatDoesNotExist(t *testing.T) {
 }
 
 func TestConfigMapThatComesLater(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.create(pod("env", func(p *corev1.Pod) {
 		p.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "X", ValueFrom: &corev1.EnvVarSource{
@@ -248,6 +258,7 @@ func TestConfigMapThatComesLater(t *testing.T) {
 }
 
 func TestHangingVolumeHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.volume.OnMount = func(ctx context.Context, req *pluginv1.MountVolumeRequest) error {
 		if req.VolumeName == "dead" {
@@ -272,6 +283,7 @@ func TestHangingVolumeHoldsUpNobodyElse(t *testing.T) {
 }
 
 func TestVolumeTypeWithoutPlugin(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.create(pod("v", func(p *corev1.Pod) {
 		p.Spec.Volumes = []corev1.Volume{{Name: "x", VolumeSource: corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: "s", Path: "/p"}}}}
@@ -281,6 +293,7 @@ func TestVolumeTypeWithoutPlugin(t *testing.T) {
 }
 
 func TestSandboxThatWasLost(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.create(pod("web"))
 	r.phase("web", corev1.PodRunning)
@@ -295,6 +308,7 @@ func TestSandboxThatWasLost(t *testing.T) {
 }
 
 func TestPodThatDoesNotFit(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.create(pod("big", func(p *corev1.Pod) {
 		p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10000")}
@@ -309,6 +323,7 @@ func TestPodThatDoesNotFit(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	one := int64(1)
 	r.create(pod("late", func(p *corev1.Pod) { p.Spec.ActiveDeadlineSeconds = &one }))
@@ -322,6 +337,7 @@ func TestDeadline(t *testing.T) {
 }
 
 func TestGraceThatIsShortened(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	graces := make(chan time.Duration, 10)
 	r.runtime.OnStop = func(ctx context.Context, _ *pluginv1.Container, grace time.Duration) {
@@ -342,6 +358,7 @@ func TestGraceThatIsShortened(t *testing.T) {
 }
 
 func TestPodThatTheAPIForgotWhileTheAgentWasAway(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.create(pod("ghost"))
 	r.phase("ghost", corev1.PodRunning)
@@ -354,6 +371,7 @@ func TestPodThatTheAPIForgotWhileTheAgentWasAway(t *testing.T) {
 }
 
 func TestRuntimeThatIsAway(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.create(pod("one"))
 	r.phase("one", corev1.PodRunning)
@@ -382,6 +400,7 @@ func (r *rig) nodeReady(want corev1.ConditionStatus) error {
 }
 
 func TestStartThatFails(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.runtime.SetFail(func(call, id string) error {
 		if call == "StartContainer" {
@@ -398,6 +417,7 @@ func TestStartThatFails(t *testing.T) {
 }
 
 func TestHooks(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	calls := make(chan string, 10)
 	r.runtime.OnExec = func(_ context.Context, _ string, command []string, _ runtime.Streams) (*pluginv1.ExecExit, error) {
@@ -422,6 +442,7 @@ func TestHooks(t *testing.T) {
 }
 
 func TestConfigMapVolumeIsUpdated(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	ctx := context.Background()
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "cm", Namespace: "default"}, Data: map[string]string{"k": "1"}}

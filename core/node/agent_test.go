@@ -216,6 +216,7 @@ func condition(p *corev1.Pod, t corev1.PodConditionType) corev1.ConditionStatus 
 }
 
 func TestPodRunsAndGoes(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.create(pod("web", func(p *corev1.Pod) {
 		p.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
@@ -254,6 +255,7 @@ func TestPodRunsAndGoes(t *testing.T) {
 }
 
 func TestRestartOfAgentLeavesPodRunning(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.create(pod("web"))
 	r.phase("web", corev1.PodRunning)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestHollow(t *testing.T) {
+	t.Parallel()
 	client, rt := fake.NewClientset(), nodetest.NewRuntime()
 	h, err := newHollow(HollowOptions{Plugins: nodetest.NewPlugins(rt, nil), Count: 20, Logger: testLogger(t)}, client)
 	if err != nil {

@@ -32,6 +32,8 @@ type Manager struct {
 	// pruned: the network plugin has forgotten sandboxes that are gone.
 	pruned  atomic.Bool
 	pruning chan struct{} // a reason to try it
+	// orphans: a reason to look for what belongs to no pod.
+	orphans chan struct{}
 
 	mu      sync.Mutex
 	ctx     context.Context // set by Run
@@ -47,6 +49,7 @@ func New(o Options) *Manager {
 		crash:   flowcontrol.NewFakeBackOff(crashBackoff, maxCrashBackoff, o.Clock),
 		slots:   make(chan struct{}, startSlots),
 		pruning: make(chan struct{}, 1),
+		orphans: make(chan struct{}, 1),
 		workers: map[podUID]*worker{},
 	}
 }
@@ -137,15 +140,19 @@ func (m *Manager) Wake(uid podUID) {
 	for _, w := range m.workers {
 		w.wake()
 	}
-	m.kickPrune()
+	kick(m.pruning)
+	kick(m.orphans)
 }
 
-func (m *Manager) kickPrune() {
+func kick(c chan struct{}) {
 	select {
-	case m.pruning <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
+
+// Orphans is received from when Sweep should be called before its time.
+func (m *Manager) Orphans() <-chan struct{} { return m.orphans }
 
 // ObjectsChanged says that a config map or secret that the pod refers to
 // changed. It does not block.
@@ -165,7 +172,7 @@ func (m *Manager) pluginsChanged() {
 		w.remount.Store(true)
 		w.wake()
 	}
-	m.kickPrune()
+	kick(m.pruning)
 }
 
 // Fail ends a pod for a reason outside of it, such as an eviction.

@@ -39,6 +39,8 @@ type startError struct {
 	// ran: there is a run in the runtime that ended, to which the crash backoff
 	// applies.
 	ran bool
+	// sandboxGone: the container is not to blame.
+	sandboxGone bool
 }
 
 // start runs the next attempt of a container.
@@ -68,6 +70,11 @@ func (w *worker) start(pod *corev1.Pod, rt runtimeview.Pod, sb *pluginv1.Sandbox
 			if fail.ran {
 				delete(w.waiting, c.Name)
 				w.succeeded(key)
+				return
+			}
+			if fail.sandboxGone {
+				w.m.crash.DeleteEntry(w.crashKey(c))
+				delete(w.starting, c.Name)
 				return
 			}
 			w.waiting[c.Name] = fail.Waiting
@@ -192,14 +199,15 @@ func (s *starter) createAndStart(ctx context.Context, image *pluginv1.Image, uns
 	}
 	res, err := rt.CreateContainer(ctx, req)
 	if err != nil {
-		retry := configRetry
+		fail := s.fail(reasonCreate, err, configRetry)
 		if errs.Is(err, errs.ClassFailedPrecondition) || errs.Is(err, errs.ClassNotFound) {
 			// The sandbox may have gone without a word.
 			if err := m.o.View.RefreshSandbox(ctx, s.sandbox.Id); err == nil {
-				retry = time.Second
+				now := sandbox(m.o.View.Pod(s.pod.UID))
+				fail.sandboxGone = now == nil || now.Id != s.sandbox.Id
 			}
 		}
-		return "", s.fail(reasonCreate, err, retry)
+		return "", fail
 	}
 	id = res.Container.GetId()
 	m.o.View.PutContainer(res.Container)
