@@ -23,9 +23,13 @@
 //	internal/services       services and endpoints to the proxy plugin
 //	internal/routes         nodes to the network plugin
 //	internal/nodestatus     registration, status, lease
+//	internal/admit          whether a bound pod can run here
 //	internal/eviction       what goes when memory or disk run short
 //	internal/logs           the CRI log format: reading, following, rotating
 //	internal/server         the HTTPS endpoint that the API server proxies to
+//	internal/plugins        how the parts find the plugins
+//	internal/events         what events are about
+//	internal/nodetest       plugins in memory, for tests
 //	internal/machine        what the machine has, from /proc and statfs
 //
 // Nothing is kept that can't be found again: killed at any instant and started
