@@ -29,8 +29,12 @@ func typeChecks(t pluginv1.PluginType) []Check {
 	switch t {
 	case pluginv1.PluginType_PLUGIN_TYPE_CONTROLLER:
 		return controllerChecks()
+	case pluginv1.PluginType_PLUGIN_TYPE_SCHEDULER:
+		return schedulerChecks()
 	case pluginv1.PluginType_PLUGIN_TYPE_RUNTIME:
 		return runtimeChecks()
+	case pluginv1.PluginType_PLUGIN_TYPE_NETWORK:
+		return networkChecks()
 	default:
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
@@ -86,13 +87,18 @@ func openLoop(ctx context.Context, t *Target, encoding pluginv1.Encoding) (*loop
 	if err != nil {
 		return nil, err
 	}
+	return openLoopOver(ctx, conn, t.Description().GetLoop(), encoding)
+}
+
+// openLoopOver is openLoop for a process of the check's own.
+func openLoopOver(ctx context.Context, conn grpc.ClientConnInterface, spec *pluginv1.LoopSpec, encoding pluginv1.Encoding) (*loopStream, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*decisionTimeout)
 	session, err := stream.NewClient(conn).Open(ctx)
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("open the stream: %w", err)
 	}
-	s := &loopStream{session: session, spec: t.Description().GetLoop(), cancel: cancel}
+	s := &loopStream{session: session, spec: spec, cancel: cancel}
 	return s, s.send(&pluginv1.Observation{Observation: &pluginv1.Observation_Start{Start: &pluginv1.Start{Encoding: encoding}}})
 }
 

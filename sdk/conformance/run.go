@@ -34,8 +34,14 @@ type Options struct {
 	ExitTimeout time.Duration
 	// Controller is what the checks of a controller need.
 	Controller *ControllerOptions
+	// Scheduler is what the checks of a scheduler need.
+	Scheduler *SchedulerOptions
 	// Runtime is what the checks of a runtime need.
 	Runtime *RuntimeOptions
+	// OwnNetwork says that this process is in a network namespace of its own,
+	// as "unshare --net" makes one, whose links, routes and packet rules may be
+	// changed. Without it the checks of networks and proxies are skipped.
+	OwnNetwork bool
 	// Log receives the standard error of the plugin, or is nil.
 	Log io.Writer
 }
@@ -100,6 +106,11 @@ func withTarget(ctx context.Context, opts Options, f func(*Target)) error {
 		return err
 	}
 	defer t.stop()
+	if opts.OwnNetwork && onNetwork(t.description.GetType()) {
+		if t.site, err = newSite(opts.Node, dir); err != nil {
+			return fmt.Errorf("make the network that checks need: %w", err)
+		}
+	}
 	f(t)
 	return nil
 }

@@ -33,6 +33,8 @@ type decider struct {
 	sums   []int64
 	rating []int64
 	why    []string
+	// filtered: one of the profile's own filters said no.
+	filtered bool
 }
 
 // verdict is a node, or why there is none.
@@ -42,17 +44,19 @@ type verdict struct {
 	score  int64
 	fitted int
 	// reasons counts nodes by why they can't run the pod.
-	reasons map[string]int
-	looked  int
+	reasons  map[string]int
+	looked   int
+	filtered bool
 }
 
 // decide never changes the snapshot.
 func (d *decider) decide(pod *Pod) verdict {
 	v := verdict{reasons: map[string]int{}}
+	d.filtered = false
 	nodes := d.view.order
 	d.fit = d.fit[:0]
 	var near *neighbours
-	if d.view.withAnti > 0 || len(pod.affinity) > 0 || len(pod.anti) > 0 {
+	if len(d.view.withAnti) > 0 || len(pod.affinity) > 0 || len(pod.anti) > 0 {
 		near = d.view.neighboursOf(pod)
 	}
 	var spread *spreading
@@ -74,7 +78,7 @@ func (d *decider) decide(pod *Pod) verdict {
 	if len(nodes) > 0 {
 		d.next %= len(nodes)
 	}
-	v.fitted = len(d.fit)
+	v.fitted, v.filtered = len(d.fit), d.filtered
 	if v.fitted > 0 {
 		v.node, v.score = d.best(pod)
 	}
@@ -109,6 +113,7 @@ func (d *decider) check(pod *Pod, node *Node, near *neighbours, spread *spreadin
 	for _, f := range d.profile.Filters {
 		if why := f.Filter(pod, node, d.view); why != "" {
 			reasons[why]++
+			d.filtered = true
 			return false
 		}
 	}
@@ -161,7 +166,8 @@ func toScale(figures []int64) {
 			figures[i] = 0
 			continue
 		}
-		figures[i] = int64(float64(figures[i]-least) / float64(most-least) * MaxScore)
+		// As floats first: the difference of two figures may not fit in one.
+		figures[i] = int64((float64(figures[i]) - float64(least)) / (float64(most) - float64(least)) * MaxScore)
 	}
 }
 

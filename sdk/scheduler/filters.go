@@ -9,7 +9,6 @@ import (
 // The words are those that operators know from Kubernetes.
 const (
 	reasonUnschedulable      = "node(s) were unschedulable"
-	reasonNodeName           = "node(s) didn't match the requested node name"
 	reasonNodeAffinity       = "node(s) didn't match Pod's node affinity/selector"
 	reasonPorts              = "node(s) didn't have free ports for the requested pod ports"
 	reasonTooManyPods        = "Too many pods"

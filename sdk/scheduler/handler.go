@@ -62,9 +62,8 @@ func (h *handler) Changes(changes *pluginv1.Changes) error {
 	}
 	h.revision = changes.GetRevision()
 	for key, a := range h.assumed {
-		if a.bound != 0 && a.bound < h.revision {
-			// Bound, and gone again before it was seen.
-			h.forget(key)
+		if a.bound != 0 && a.bound <= h.revision {
+			h.takeBack(key, wake)
 		}
 	}
 	return h.enqueue(wake)
@@ -72,102 +71,147 @@ func (h *handler) Changes(changes *pluginv1.Changes) error {
 
 func (h *handler) change(c *pluginv1.Change, wake map[string]bool) error {
 	deleted := c.GetType() == pluginv1.Change_TYPE_DELETED
-	key := c.GetNamespace() + "/" + c.GetName()
 	switch c.GetWatch() {
 	case watchWaiting:
-		if deleted {
-			delete(h.view.waiting, key)
-			delete(h.stuck, key)
-			if h.shadow {
-				h.forget(key)
-			}
-			return nil
-		}
-		pod, err := readPod(c)
-		if pod == nil || err != nil {
-			return err
-		}
-		h.view.waiting[key] = pod
+		return h.changeWaiting(c, deleted, wake)
 	case watchPlaced:
-		before := h.view.placed[key]
-		if deleted {
-			h.view.drop(key)
-			if before != nil {
-				h.room(h.view.Node(before.Node), wake)
-			}
-			return nil
-		}
-		pod, err := readPod(c)
-		if pod == nil || err != nil {
-			return err
-		}
-		delete(h.assumed, key)
-		h.view.put(pod)
-		if before == nil || !labels.Equals(before.Labels, pod.Labels) {
-			h.neighbour(wake)
-		}
+		return h.changePlaced(c, deleted, wake)
 	case watchNodes:
-		if deleted {
-			h.view.deleteNode(c.GetName())
-			h.neighbour(wake)
-			return nil
-		}
-		var node corev1.Node
-		if err := stream.Decode(c.GetObject(), &node); err != nil {
-			return err
-		}
-		if n, changed := h.view.setNode(&node); changed {
-			h.room(n, wake)
-		}
+		return h.changeNode(c, deleted, wake)
 	case watchNamespaces:
-		if deleted {
-			delete(h.view.namespaces, c.GetName())
-			return nil
-		}
-		var ns corev1.Namespace
-		if err := stream.Decode(c.GetObject(), &ns); err != nil {
-			return err
-		}
-		h.view.namespaces[ns.Name] = ns.Labels
-		h.neighbour(wake)
+		return h.changeNamespace(c, deleted, wake)
 	}
 	return nil
 }
 
-// readPod returns nil for a pod whose terms can't be read, which the API
-// refuses: such a pod must not stop the others.
+func (h *handler) changeWaiting(c *pluginv1.Change, deleted bool, wake map[string]bool) error {
+	key := c.GetNamespace() + "/" + c.GetName()
+	if deleted {
+		delete(h.view.waiting, key)
+		delete(h.stuck, key)
+		if h.shadow {
+			// Nobody will tell an outcome.
+			h.takeBack(key, wake)
+		}
+		return nil
+	}
+	pod, err := readPod(c)
+	if err != nil {
+		return err
+	}
+	if a := h.assumed[key]; a != nil && a.pod.UID != pod.UID {
+		h.takeBack(key, wake)
+	}
+	h.view.waiting[key] = pod
+	return nil
+}
+
+func (h *handler) changePlaced(c *pluginv1.Change, deleted bool, wake map[string]bool) error {
+	key := c.GetNamespace() + "/" + c.GetName()
+	if deleted {
+		delete(h.assumed, key)
+		if gone := h.view.drop(key); gone != nil {
+			h.left(gone, wake)
+		}
+		return nil
+	}
+	pod, err := readPod(c)
+	if err != nil {
+		return err
+	}
+	assumed := h.assumed[key] != nil
+	delete(h.assumed, key)
+	before := h.view.placed[key]
+	h.view.put(pod)
+	switch {
+	case before == nil:
+		h.came(pod, wake)
+	case before.Node != pod.Node:
+		h.left(before, wake)
+		h.came(pod, wake)
+	case assumed:
+		// Until now it could have been taken back.
+		h.came(pod, wake)
+	case !labels.Equals(before.Labels, pod.Labels), before.terminating != pod.terminating, !sameResources(&before.Requests, &pod.Requests):
+		h.left(before, wake)
+		h.came(pod, wake)
+	}
+	return nil
+}
+
+func (h *handler) changeNode(c *pluginv1.Change, deleted bool, wake map[string]bool) error {
+	if deleted {
+		if h.view.deleteNode(c.GetName()) {
+			h.places(wake)
+		}
+		return nil
+	}
+	var node corev1.Node
+	if err := stream.Decode(c.GetObject(), &node); err != nil {
+		return err
+	}
+	if n, changed := h.view.setNode(&node); changed {
+		h.places(wake)
+		h.room(n, wake)
+	}
+	return nil
+}
+
+func (h *handler) changeNamespace(c *pluginv1.Change, deleted bool, wake map[string]bool) error {
+	if deleted {
+		h.view.deleteNamespace(c.GetName())
+		return nil
+	}
+	var ns corev1.Namespace
+	if err := stream.Decode(c.GetObject(), &ns); err != nil {
+		return err
+	}
+	if h.view.setNamespace(ns.Name, ns.Labels) {
+		h.places(wake)
+	}
+	return nil
+}
+
 func readPod(c *pluginv1.Change) (*Pod, error) {
 	var p corev1.Pod
 	if err := stream.Decode(c.GetObject(), &p); err != nil {
 		return nil, err
 	}
-	pod, err := newPod(&p)
-	if err != nil {
-		slog.Error("a pod can't be scheduled", "pod", p.Namespace+"/"+p.Name, "err", err)
-		return nil, nil
+	pod := newPod(&p)
+	if pod.unreadable != nil {
+		slog.Error("what a pod asks for can't be read", "pod", pod.Key(), "err", pod.unreadable)
 	}
 	return pod, nil
 }
 
 // Work decides each item at once.
 func (h *handler) Work(_ context.Context, items []*pluginv1.WorkItem) error {
+	wake := map[string]bool{}
 	for _, item := range items {
-		if err := h.out.Send(h.decide(item)); err != nil {
+		if err := h.out.Send(h.decide(item, wake)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return h.enqueue(wake)
 }
 
-func (h *handler) decide(item *pluginv1.WorkItem) *pluginv1.Decision {
+func (h *handler) decide(item *pluginv1.WorkItem, wake map[string]bool) *pluginv1.Decision {
 	d := &pluginv1.Decision{WorkId: item.GetId(), Key: item.GetKey(), ObservedRevision: h.revision}
 	key := item.GetKey().GetNamespace() + "/" + item.GetKey().GetName()
+	// A key is due only when its last decision was settled and what that did was
+	// shown: what is still assumed then never came to be, or is gone again.
+	h.takeBack(key, wake)
+	delete(h.stuck, key)
 	pod := h.view.waiting[key]
-	if pod == nil || pod.terminating || pod.Spec.SchedulerName != h.name || h.assumed[key] != nil {
+	if pod == nil || pod.terminating || pod.Spec.SchedulerName != h.name {
 		return d
 	}
 	if len(pod.Spec.SchedulingGates) > 0 {
 		d.Reason = "waits for its scheduling gates"
+		return d
+	}
+	if pod.unreadable != nil {
+		explain(d, pod, pod.unreadable.Error())
 		return d
 	}
 	v := h.decider.decide(pod)
@@ -176,7 +220,6 @@ func (h *handler) decide(item *pluginv1.WorkItem) *pluginv1.Decision {
 		explain(d, pod, v.message())
 		return d
 	}
-	delete(h.stuck, key)
 	h.assume(key, pod, v.node.Name, item.GetId())
 	bind(d, pod, &v)
 	return d
@@ -190,21 +233,23 @@ func (h *handler) assume(key string, pod *Pod, node string, work uint64) {
 	h.assumed[key] = &assumption{pod: &placed, work: work}
 }
 
-// forget takes an assumption back.
-func (h *handler) forget(key string) {
-	a := h.assumed[key]
-	if a == nil {
+// takeBack forgets an assumption and wakes the pods that had to make way for it.
+func (h *handler) takeBack(key string, wake map[string]bool) {
+	if h.assumed[key] == nil {
 		return
 	}
 	delete(h.assumed, key)
-	if h.view.placed[key] == a.pod {
-		h.view.drop(key)
-	}
+	h.left(h.view.drop(key), wake)
 }
 
 // Outcomes keep or take back what was assumed. A binding that was refused makes
 // the pod due again by itself, with backoff, since the core tells it as failed.
+// In shadow nothing is applied: what was assumed stands until the stream shows
+// otherwise.
 func (h *handler) Outcomes(outcomes []*pluginv1.Outcome) error {
+	if h.shadow {
+		return nil
+	}
 	wake := map[string]bool{}
 	for _, o := range outcomes {
 		key := o.GetKey().GetNamespace() + "/" + o.GetKey().GetName()
@@ -212,13 +257,12 @@ func (h *handler) Outcomes(outcomes []*pluginv1.Outcome) error {
 		if a == nil || a.work != o.GetWorkId() {
 			continue
 		}
-		if rev, ok := boundAt(o); ok {
+		if rev, ok := boundAt(o); ok && rev > h.revision {
 			a.bound = rev
 			continue
 		}
-		node := h.view.Node(a.pod.Node)
-		h.forget(key)
-		h.room(node, wake)
+		// Refused; or bound, and gone again before it was seen.
+		h.takeBack(key, wake)
 	}
 	return h.enqueue(wake)
 }

@@ -211,10 +211,7 @@ func BenchmarkDecide(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		i++
-		pod, err := newPod(testPod(fmt.Sprintf("p%d", i), "1m"))
-		if err != nil {
-			b.Fatal(err)
-		}
+		pod := newPod(testPod(fmt.Sprintf("p%d", i), "1m"))
 		v := h.decider.decide(pod)
 		if v.node == nil {
 			b.Fatal(v.message())

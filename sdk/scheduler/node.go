@@ -22,16 +22,14 @@ type Node struct {
 	known bool
 	// owners counts pods by their owner.
 	owners map[string]int
-	// withPorts, withAnti and withPreferred are the pods that have host ports or
-	// terms about other pods.
-	withPorts, withAnti, withPreferred map[string]*Pod
+	// withPorts are the pods that have host ports.
+	withPorts map[string]*Pod
+	// load is what scores count for the pods on it.
+	load load
 }
 
 func newNode(name string) *Node {
-	return &Node{
-		Name: name, Pods: map[string]*Pod{}, owners: map[string]int{},
-		withPorts: map[string]*Pod{}, withAnti: map[string]*Pod{}, withPreferred: map[string]*Pod{},
-	}
+	return &Node{Name: name, Pods: map[string]*Pod{}, owners: map[string]int{}, withPorts: map[string]*Pod{}}
 }
 
 // OwnedBy is how many pods of an owner are on the node.
@@ -56,17 +54,13 @@ func (n *Node) add(p *Pod) {
 	key := p.Key()
 	n.Pods[key] = p
 	n.Requested.add(&p.Requests)
+	n.load.milliCPU += p.load.milliCPU
+	n.load.memory += p.load.memory
 	if p.Owner != "" {
 		n.owners[string(p.Owner)]++
 	}
 	if len(p.ports) > 0 {
 		n.withPorts[key] = p
-	}
-	if len(p.anti) > 0 {
-		n.withAnti[key] = p
-	}
-	if len(p.preferred) > 0 || len(p.affinity) > 0 {
-		n.withPreferred[key] = p
 	}
 }
 
@@ -74,12 +68,12 @@ func (n *Node) remove(p *Pod) {
 	key := p.Key()
 	delete(n.Pods, key)
 	n.Requested.subtract(&p.Requests)
+	n.load.milliCPU -= p.load.milliCPU
+	n.load.memory -= p.load.memory
 	if p.Owner != "" {
 		if n.owners[string(p.Owner)]--; n.owners[string(p.Owner)] == 0 {
 			delete(n.owners, string(p.Owner))
 		}
 	}
 	delete(n.withPorts, key)
-	delete(n.withAnti, key)
-	delete(n.withPreferred, key)
 }

@@ -23,10 +23,17 @@ type nodeTerms struct {
 
 type nodeTerm struct {
 	labels labels.Selector
-	// fields on metadata.name: the only one that the API has here.
-	in, notIn []string
+	// names are requirements of metadata.name, the only field that the API has
+	// here; all must be met.
+	names []nameRequirement
 	// empty terms match nothing.
 	empty bool
+}
+
+// nameRequirement asks that a node's name is among some, or is not.
+type nameRequirement struct {
+	among []string
+	not   bool
 }
 
 type weightedNodeTerm struct {
@@ -92,9 +99,9 @@ func newNodeTerm(term *corev1.NodeSelectorTerm) (nodeTerm, error) {
 		}
 		switch e.Operator {
 		case corev1.NodeSelectorOpIn:
-			t.in = append(t.in, e.Values...)
+			t.names = append(t.names, nameRequirement{among: e.Values})
 		case corev1.NodeSelectorOpNotIn:
-			t.notIn = append(t.notIn, e.Values...)
+			t.names = append(t.names, nameRequirement{among: e.Values, not: true})
 		default:
 			return t, fmt.Errorf("operator %q is not known for fields", e.Operator)
 		}
@@ -106,10 +113,12 @@ func (t *nodeTerm) matches(n *Node) bool {
 	if t.empty || !t.labels.Matches(labels.Set(n.Labels)) {
 		return false
 	}
-	if len(t.in) > 0 && !slices.Contains(t.in, n.Name) {
-		return false
+	for i := range t.names {
+		if slices.Contains(t.names[i].among, n.Name) == t.names[i].not {
+			return false
+		}
 	}
-	return !slices.Contains(t.notIn, n.Name)
+	return true
 }
 
 // allows tells whether a node meets everything that is required.

@@ -25,12 +25,16 @@ type Pod struct {
 	Spec *corev1.PodSpec
 
 	terminating bool
-	ports       []hostPort
-	node        nodeTerms
-	affinity    []podTerm // required
-	anti        []podTerm // required
-	preferred   []weightedTerm
-	spread      []spreadTerm
+	// unreadable says which of its terms can't be read, or is nil.
+	unreadable error
+	// load is what scores count for it.
+	load      load
+	ports     []hostPort
+	node      nodeTerms
+	affinity  []podTerm // required
+	anti      []podTerm // required
+	preferred []weightedTerm
+	spread    []spreadTerm
 	// scheduled is the pod's PodScheduled condition, to write it only when it
 	// says something new.
 	scheduled *corev1.PodCondition
@@ -51,9 +55,10 @@ func (h hostPort) conflicts(o hostPort) bool {
 
 const anyAddress = "0.0.0.0"
 
-// newPod works out what is asked for again and again. A selector that can't be
-// read matches nothing, as admission refuses it before it gets here.
-func newPod(p *corev1.Pod) (*Pod, error) {
+// newPod works out what is asked for again and again. A pod with terms that
+// can't be read, which the API refuses, is not scheduled; where it has a node
+// already it takes its room there like any other.
+func newPod(p *corev1.Pod) *Pod {
 	pod := &Pod{
 		Namespace: p.Namespace, Name: p.Name, UID: p.UID, Labels: p.Labels, Node: p.Spec.NodeName,
 		Requests: podRequests(&p.Spec), ports: hostPorts(&p.Spec), terminating: p.DeletionTimestamp != nil,
@@ -61,41 +66,48 @@ func newPod(p *corev1.Pod) (*Pod, error) {
 	if owner := metav1.GetControllerOf(p); owner != nil {
 		pod.Owner = owner.UID
 	}
-	var err error
+	pod.load = pod.Requests.load()
+	pod.unreadable = pod.readTerms(p)
+	if pod.Node == "" {
+		pod.Spec = &p.Spec
+		for i := range p.Status.Conditions {
+			if p.Status.Conditions[i].Type == corev1.PodScheduled {
+				pod.scheduled = &p.Status.Conditions[i]
+			}
+		}
+	}
+	return pod
+}
+
+// readTerms reads what the pod asks of other pods, and of nodes where it has
+// none yet.
+func (pod *Pod) readTerms(p *corev1.Pod) (err error) {
 	if a := p.Spec.Affinity; a != nil {
 		if a.PodAffinity != nil {
 			if pod.affinity, err = podTerms(p, a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution); err != nil {
-				return nil, fmt.Errorf("pod affinity: %w", err)
+				return fmt.Errorf("pod affinity: %w", err)
 			}
 			if err = pod.prefer(p, a.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution, 1); err != nil {
-				return nil, fmt.Errorf("preferred pod affinity: %w", err)
+				return fmt.Errorf("preferred pod affinity: %w", err)
 			}
 		}
 		if a.PodAntiAffinity != nil {
 			if pod.anti, err = podTerms(p, a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution); err != nil {
-				return nil, fmt.Errorf("pod anti-affinity: %w", err)
+				return fmt.Errorf("pod anti-affinity: %w", err)
 			}
 			if err = pod.prefer(p, a.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution, -1); err != nil {
-				return nil, fmt.Errorf("preferred pod anti-affinity: %w", err)
+				return fmt.Errorf("preferred pod anti-affinity: %w", err)
 			}
 		}
 	}
 	if pod.Node != "" {
-		return pod, nil
+		return nil
 	}
-	pod.Spec = &p.Spec
 	if pod.node, err = newNodeTerms(&p.Spec); err != nil {
-		return nil, err
+		return err
 	}
-	if pod.spread, err = spreadTerms(p); err != nil {
-		return nil, err
-	}
-	for i := range p.Status.Conditions {
-		if p.Status.Conditions[i].Type == corev1.PodScheduled {
-			pod.scheduled = &p.Status.Conditions[i]
-		}
-	}
-	return pod, nil
+	pod.spread, err = spreadTerms(p)
+	return err
 }
 
 func hostPorts(spec *corev1.PodSpec) []hostPort {

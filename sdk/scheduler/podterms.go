@@ -67,9 +67,6 @@ func (t *podTerm) matches(p *Pod, s *Snapshot) bool {
 	return t.selector.Matches(labels.Set(p.Labels))
 }
 
-// place is a value of a topology label.
-type place struct{ key, value string }
-
 // neighbours is what the placed pods mean for one waiting pod, worked out once
 // for all nodes.
 type neighbours struct {
@@ -78,22 +75,22 @@ type neighbours struct {
 	wanted  []map[string]int
 	first   bool
 	avoided []map[string]int
-	// forbidden are the places that a placed pod keeps for itself.
-	forbidden map[place]bool
+	// forbidden are the places that a placed pod keeps for itself: by topology
+	// label, its values.
+	forbidden map[string]map[string]bool
 }
 
 func (s *Snapshot) neighboursOf(pod *Pod) *neighbours {
 	n := &neighbours{}
-	if s.withAnti > 0 {
-		n.forbidden = map[place]bool{}
-		for _, node := range s.order {
-			for _, other := range node.withAnti {
-				for i := range other.anti {
-					t := &other.anti[i]
-					if value, ok := node.Labels[t.topology]; ok && t.matches(pod, s) {
-						n.forbidden[place{t.topology, value}] = true
-					}
-				}
+	for _, other := range s.withAnti {
+		node := s.Node(other.Node)
+		if node == nil {
+			continue
+		}
+		for i := range other.anti {
+			t := &other.anti[i]
+			if value, ok := node.Labels[t.topology]; ok && t.matches(pod, s) {
+				n.forbid(t.topology, value)
 			}
 		}
 	}
@@ -110,6 +107,16 @@ func (s *Snapshot) neighboursOf(pod *Pod) *neighbours {
 	return n
 }
 
+func (n *neighbours) forbid(key, value string) {
+	if n.forbidden == nil {
+		n.forbidden = map[string]map[string]bool{}
+	}
+	if n.forbidden[key] == nil {
+		n.forbidden[key] = map[string]bool{}
+	}
+	n.forbidden[key][value] = true
+}
+
 // countMatches counts placed pods by the value of each term's topology label.
 // With all set, only pods that match every term count.
 func (s *Snapshot) countMatches(terms []podTerm, all bool) []map[string]int {
@@ -117,9 +124,9 @@ func (s *Snapshot) countMatches(terms []podTerm, all bool) []map[string]int {
 	for i := range counts {
 		counts[i] = map[string]int{}
 	}
+	matched := make([]bool, len(terms))
 	for _, node := range s.order {
 		for _, other := range node.Pods {
-			matched := make([]bool, len(terms))
 			every := true
 			for i := range terms {
 				matched[i] = terms[i].matches(other, s)
@@ -148,11 +155,9 @@ func (n *neighbours) check(pod *Pod, node *Node) string {
 			return reasonAntiAffinity
 		}
 	}
-	for p := range n.forbidden {
-		if node.Labels[p.key] == p.value {
-			if _, ok := node.Labels[p.key]; ok {
-				return reasonOthersAntiAffinity
-			}
+	for key, values := range n.forbidden {
+		if value, ok := node.Labels[key]; ok && values[value] {
+			return reasonOthersAntiAffinity
 		}
 	}
 	return ""

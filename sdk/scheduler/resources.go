@@ -76,6 +76,25 @@ func (r *Resources) atLeast(o *Resources) {
 	}
 }
 
+// replace takes over the amounts of o for the names in a list.
+func (r *Resources) replace(o *Resources, names corev1.ResourceList) {
+	for name := range names {
+		switch name {
+		case corev1.ResourceCPU:
+			r.MilliCPU = o.MilliCPU
+		case corev1.ResourceMemory:
+			r.Memory = o.Memory
+		default:
+			if n, ok := o.Extended[name]; ok {
+				if r.Extended == nil {
+					r.Extended = map[corev1.ResourceName]int64{}
+				}
+				r.Extended[name] = n
+			}
+		}
+	}
+}
+
 func (r *Resources) clone() Resources {
 	c := *r
 	c.Extended = maps.Clone(r.Extended)
@@ -106,6 +125,11 @@ func podRequests(spec *corev1.PodSpec) Resources {
 	}
 	containers.add(&sidecars)
 	containers.atLeast(&peak)
+	if spec.Resources != nil {
+		// What the pod asks for as a whole stands in the place of the sum.
+		whole := ResourcesOf(spec.Resources.Requests)
+		containers.replace(&whole, spec.Resources.Requests)
+	}
 	if len(spec.Overhead) > 0 {
 		r := ResourcesOf(spec.Overhead)
 		containers.add(&r)

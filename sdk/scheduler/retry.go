@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"strings"
 
 	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
@@ -10,13 +11,15 @@ import (
 // changed that could help it, never by the clock.
 type stuckPod struct {
 	pod *Pod
-	// byOthers: pods on other nodes were a reason, so any change of pods or of
-	// nodes' labels may help.
+	// byOthers: other pods, wherever they are, were a reason.
 	byOthers bool
+	// byFilter: one of the profile's own filters was a reason. Nobody knows what
+	// it looks at, so any change may help.
+	byFilter bool
 }
 
 func newStuckPod(pod *Pod, v *verdict) *stuckPod {
-	s := &stuckPod{pod: pod}
+	s := &stuckPod{pod: pod, byFilter: v.filtered}
 	for why := range v.reasons {
 		if why == reasonAffinity || why == reasonAntiAffinity || why == reasonOthersAntiAffinity || strings.HasPrefix(why, reasonSpread) {
 			s.byOthers = true
@@ -29,19 +32,60 @@ func newStuckPod(pod *Pod, v *verdict) *stuckPod {
 // take now, as far as the node alone decides it.
 func (h *handler) room(node *Node, wake map[string]bool) {
 	for key, s := range h.stuck {
-		if s.byOthers || (node != nil && checkNode(s.pod, node) == "" && len(checkRoom(s.pod, node, nil)) == 0) {
+		if s.byFilter || checkNode(s.pod, node) == "" && len(checkRoom(s.pod, node, nil)) == 0 {
 			wake[key] = true
 		}
 	}
 }
 
-// neighbour wakes the stuck pods that other pods kept away.
-func (h *handler) neighbour(wake map[string]bool) {
+// places wakes the stuck pods that other pods kept away: nodes' labels or
+// namespaces' changed, and with them which pods those are.
+func (h *handler) places(wake map[string]bool) {
 	for key, s := range h.stuck {
-		if s.byOthers {
+		if s.byOthers || s.byFilter {
 			wake[key] = true
 		}
 	}
+}
+
+// came wakes the stuck pods that want to be beside a pod that is there now, or
+// may follow as the domain of their spread that had the fewest has more.
+func (h *handler) came(pod *Pod, wake map[string]bool) {
+	for key, s := range h.stuck {
+		if s.byFilter || s.byOthers && (h.wants(s.pod, pod) || s.pod.spreadsOver(pod)) {
+			wake[key] = true
+		}
+	}
+}
+
+// left wakes the stuck pods that have room on the node that a pod left, or were
+// kept away by that pod wherever they might go.
+func (h *handler) left(pod *Pod, wake map[string]bool) {
+	if node := h.view.Node(pod.Node); node != nil {
+		h.room(node, wake)
+	}
+	for key, s := range h.stuck {
+		if s.byFilter || s.byOthers && (h.wants(s.pod, pod) || h.avoids(s.pod, pod) || h.avoids(pod, s.pod) || s.pod.spreadsOver(pod)) {
+			wake[key] = true
+		}
+	}
+}
+
+// wants tells whether required affinity of one pod means another. That a pod
+// left helps too: the last of its sort makes the next one the first.
+func (h *handler) wants(pod, other *Pod) bool {
+	return slices.ContainsFunc(pod.affinity, func(t podTerm) bool { return t.matches(other, h.view) })
+}
+
+// avoids tells whether required anti-affinity of one pod means another.
+func (h *handler) avoids(pod, other *Pod) bool {
+	return slices.ContainsFunc(pod.anti, func(t podTerm) bool { return t.matches(other, h.view) })
+}
+
+// spreadsOver tells whether a constraint that must hold counts another pod. One
+// that is being deleted counts no more and is as good as gone.
+func (p *Pod) spreadsOver(other *Pod) bool {
+	return slices.ContainsFunc(p.spread, func(t spreadTerm) bool { return t.hard && t.matches(p, other) })
 }
 
 // enqueue tells the core which pods are due again.

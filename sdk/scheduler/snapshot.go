@@ -16,10 +16,10 @@ type Snapshot struct {
 
 	waiting map[string]*Pod
 	placed  map[string]*Pod
-	// withAnti and withTerms count the placed pods that have required
-	// anti-affinity, or preferences about others: nearly always none, and then
-	// nothing has to be looked through.
-	withAnti, withTerms int
+	// withAnti and withTerms are the placed pods that have required
+	// anti-affinity, or wishes about others: nearly always few, so that not all
+	// pods have to be looked through for them.
+	withAnti, withTerms map[string]*Pod
 
 	namespaces map[string]labels.Set
 }
@@ -29,6 +29,7 @@ func NewSnapshot() *Snapshot {
 	return &Snapshot{
 		nodes: map[string]*Node{}, place: map[string]int{},
 		waiting: map[string]*Pod{}, placed: map[string]*Pod{}, namespaces: map[string]labels.Set{},
+		withAnti: map[string]*Pod{}, withTerms: map[string]*Pod{},
 	}
 }
 
@@ -60,10 +61,11 @@ func (s *Snapshot) setNode(node *corev1.Node) (n *Node, changed bool) {
 	return n, !sameNode(&before, n)
 }
 
-func (s *Snapshot) deleteNode(name string) {
+// deleteNode tells whether the node was there.
+func (s *Snapshot) deleteNode(name string) bool {
 	n := s.nodes[name]
 	if n == nil || !n.known {
-		return
+		return false
 	}
 	n.known = false
 	at, last := s.place[name], len(s.order)-1
@@ -72,7 +74,17 @@ func (s *Snapshot) deleteNode(name string) {
 	s.order = s.order[:last]
 	delete(s.place, name)
 	s.dropIfUnused(n)
+	return true
 }
+
+// setNamespace tells whether the namespace's labels are new.
+func (s *Snapshot) setNamespace(name string, set labels.Set) bool {
+	before, known := s.namespaces[name]
+	s.namespaces[name] = set
+	return !known || !labels.Equals(before, set)
+}
+
+func (s *Snapshot) deleteNamespace(name string) { delete(s.namespaces, name) }
 
 func (s *Snapshot) dropIfUnused(n *Node) {
 	if !n.known && len(n.Pods) == 0 {
@@ -90,7 +102,12 @@ func (s *Snapshot) put(p *Pod) {
 	}
 	n.add(p)
 	s.placed[p.Key()] = p
-	s.count(p, 1)
+	if len(p.anti) > 0 {
+		s.withAnti[p.Key()] = p
+	}
+	if len(p.preferred) > 0 || len(p.affinity) > 0 {
+		s.withTerms[p.Key()] = p
+	}
 }
 
 // drop takes a placed pod off its node and returns it, or nil.
@@ -100,18 +117,10 @@ func (s *Snapshot) drop(key string) *Pod {
 		return nil
 	}
 	delete(s.placed, key)
-	s.count(p, -1)
+	delete(s.withAnti, key)
+	delete(s.withTerms, key)
 	n := s.nodes[p.Node]
 	n.remove(p)
 	s.dropIfUnused(n)
 	return p
-}
-
-func (s *Snapshot) count(p *Pod, by int) {
-	if len(p.anti) > 0 {
-		s.withAnti += by
-	}
-	if len(p.preferred) > 0 || len(p.affinity) > 0 {
-		s.withTerms += by
-	}
 }

@@ -53,24 +53,16 @@ type spreading struct {
 	least  []int
 }
 
+// spreadingOf looks at the constraints that must hold. The soft ones have no
+// counts.
 func (s *Snapshot) spreadingOf(pod *Pod) *spreading {
 	sp := &spreading{counts: make([]map[string]int, len(pod.spread)), least: make([]int, len(pod.spread))}
 	for i := range pod.spread {
 		t := &pod.spread[i]
-		counts := map[string]int{}
-		for _, node := range s.order {
-			value, ok := node.Labels[t.topology]
-			if !ok || !t.counts(pod, node) {
-				continue
-			}
-			n := 0
-			for _, other := range node.Pods {
-				if other.Namespace == pod.Namespace && !other.terminating && t.selector.Matches(labels.Set(other.Labels)) {
-					n++
-				}
-			}
-			counts[value] += n
+		if !t.hard {
+			continue
 		}
+		counts := s.countDomains(pod, t, true)
 		least := math.MaxInt
 		for _, n := range counts {
 			least = min(least, n)
@@ -81,6 +73,42 @@ func (s *Snapshot) spreadingOf(pod *Pod) *spreading {
 		sp.counts[i], sp.least[i] = counts, least
 	}
 	return sp
+}
+
+// countDomains counts the pods that match a constraint in each of its domains.
+// Nodes count that have the labels of all the pod's constraints that are as
+// hard as this one: those alone can be chosen.
+func (s *Snapshot) countDomains(pod *Pod, t *spreadTerm, hard bool) map[string]int {
+	counts := map[string]int{}
+	for _, node := range s.order {
+		if !inDomains(pod, node, hard) || !t.counts(pod, node) {
+			continue
+		}
+		n := 0
+		for _, other := range node.Pods {
+			if t.matches(pod, other) {
+				n++
+			}
+		}
+		counts[node.Labels[t.topology]] += n
+	}
+	return counts
+}
+
+func inDomains(pod *Pod, node *Node, hard bool) bool {
+	for i := range pod.spread {
+		if t := &pod.spread[i]; t.hard == hard {
+			if _, ok := node.Labels[t.topology]; !ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// matches tells whether a placed pod counts for a constraint of pod's.
+func (t *spreadTerm) matches(pod, placed *Pod) bool {
+	return placed.Namespace == pod.Namespace && !placed.terminating && t.selector.Matches(labels.Set(placed.Labels))
 }
 
 // counts tells whether a node is one of those that the pods are spread over.
