@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,6 +34,10 @@ type cni struct {
 	node *network.NodeInfo
 	// list is nil until the node has a pod range.
 	list *libcni.NetworkConfigList
+
+	sandboxes locks
+	// ports is held from the look for a free host port until it is taken.
+	ports sync.Mutex
 }
 
 var _ plugin.Configurer = (*cni)(nil)
@@ -46,12 +51,12 @@ func (c *cni) Configure(ctx context.Context, req *plugin.ConfigureRequest) error
 		return errs.InvalidArgument("a network plugin runs on a node: the configuration names none")
 	}
 	if c.config.ConfDir == "" {
-		if err := checkPlugins(c.config.BinDirs); err != nil {
+		if err := checkPlugins(c.config.BinDirs, writtenPlugins...); err != nil {
 			return err
 		}
 	}
 	c.state = req.GetNode().GetStateDir()
-	c.lib = libcni.NewCNIConfigWithCacheDir(c.config.BinDirs, filepath.Join(c.state, "results"), nil)
+	c.lib = libcni.NewCNIConfigWithCacheDir(c.config.BinDirs, c.cacheDir(), nil)
 	return c.setNode(req.GetNode())
 }
 
@@ -70,33 +75,49 @@ func (c *cni) setNode(node *network.NodeInfo) error {
 		return err
 	}
 	c.node = node
-	if err := enableForwarding(); err != nil {
+	ranges := slices.Concat(node.GetClusterCidrs(), node.GetPodCidrs())
+	if err := enableForwarding(ranges); err != nil {
 		return err
 	}
-	if err := rejectUnheld(append(slices.Clone(node.GetClusterCidrs()), node.GetPodCidrs()...)); err != nil {
+	if err := rejectUnheld(ranges); err != nil {
 		return err
 	}
-	return masquerade(node.GetPodCidrs(), slices.Concat(node.GetClusterCidrs(), node.GetServiceCidrs()))
+	return putChains(node)
 }
 
 // ownList writes the configuration for the node's pod ranges. Without ranges it
 // is the one written last, by which what hangs in it is detached.
 func (c *cni) ownList(node *network.NodeInfo) (*libcni.NetworkConfigList, error) {
-	file := filepath.Join(c.state, networkName+".conflist")
 	if len(node.GetPodCidrs()) == 0 {
-		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(c.listFile()); errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		}
-		return libcni.NetworkConfFromFile(file)
+		return libcni.NetworkConfFromFile(c.listFile())
 	}
-	list, err := writtenList(node.GetPodCidrs(), c.config.MTU, filepath.Join(c.state, "leases"))
+	list, err := c.written(node)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(os.MkdirAll(c.state, 0o700), os.WriteFile(file, list.Bytes, 0o600)); err != nil {
+	if err := errors.Join(os.MkdirAll(c.state, 0o700), os.WriteFile(c.listFile(), list.Bytes, 0o600)); err != nil {
 		return nil, fmt.Errorf("writing the CNI configuration: %w", err)
 	}
 	return list, nil
+}
+
+// written is the configuration that the plugin writes where the operator gave
+// none, with further CNI plugins at its end.
+func (c *cni) written(node *network.NodeInfo, further ...string) (*libcni.NetworkConfigList, error) {
+	mtu := c.config.MTU
+	if mtu == 0 {
+		mtu = nodeMTU(node.GetAddresses())
+	}
+	return writtenList(node.GetPodCidrs(), mtu, c.leaseDir(), further)
+}
+
+func (c *cni) ownRanges() []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.node.GetPodCidrs()
 }
 
 func (c *cni) SetRoutes(_ context.Context, req *network.SetRoutesRequest) (*network.SetRoutesResponse, error) {
@@ -105,7 +126,7 @@ func (c *cni) SetRoutes(_ context.Context, req *network.SetRoutesRequest) (*netw
 			return nil, err
 		}
 	}
-	failed, err := setNodeRoutes(req.GetRoutes())
+	failed, err := setNodeRoutes(req.GetRoutes(), c.ownRanges())
 	if err != nil {
 		return nil, err
 	}
@@ -113,21 +134,37 @@ func (c *cni) SetRoutes(_ context.Context, req *network.SetRoutesRequest) (*netw
 }
 
 func (c *cni) Attach(ctx context.Context, req *network.AttachRequest) (*network.AttachResponse, error) {
-	list, err := c.current()
+	defer c.sandboxes.hold(req.GetSandboxId())()
+	list, err := c.listFor(req)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(req.GetNetworkNamespace()); err != nil {
 		return nil, errs.NotFound("the network namespace of sandbox %s: %v", req.GetSandboxId(), err)
 	}
-	rt := runtimeConf(req.GetSandboxId(), req.GetNetworkNamespace(), req.GetPod(), req.GetPortMappings())
-	if cached, err := c.lib.GetNetworkListCachedResult(list, rt); err == nil && cached != nil {
-		if c.lib.CheckNetworkList(ctx, list, rt) == nil {
-			return response(cached)
+	if len(req.GetPortMappings()) > 0 {
+		c.ports.Lock()
+		defer c.ports.Unlock()
+		if err := c.checkPorts(req.GetSandboxId(), req.GetPortMappings()); err != nil {
+			return nil, err
 		}
-		// Half made, or the machine was started again.
-		if err := c.lib.DelNetworkList(ctx, list, rt); err != nil {
-			return nil, fmt.Errorf("clearing the old network of sandbox %s: %w", req.GetSandboxId(), err)
+	}
+	rt := runtimeConf(req.GetSandboxId(), req.GetNetworkNamespace(), req.GetPod(), req.GetPortMappings())
+	if limits := bandwidth(req); limits != nil {
+		rt.CapabilityArgs["bandwidth"] = limits
+	}
+	cached, err := c.lib.GetNetworkListCachedResult(list, rt)
+	if result, ok := cached.(*types100.Result); err == nil && ok && intact(result, req.GetNetworkNamespace()) {
+		return response(result)
+	}
+	holders, err := c.leases()
+	if err != nil {
+		return nil, err
+	}
+	if cached != nil || holders[req.GetSandboxId()] {
+		// The machine was started again, or an Attach was interrupted.
+		if err := c.detach(ctx, req.GetSandboxId(), req.GetNetworkNamespace(), req.GetPod(), req.GetPortMappings()); err != nil {
+			return nil, err
 		}
 	}
 	result, err := c.lib.AddNetworkList(ctx, list, rt)
@@ -142,18 +179,10 @@ func (c *cni) Attach(ctx context.Context, req *network.AttachRequest) (*network.
 }
 
 func (c *cni) Detach(ctx context.Context, req *network.DetachRequest) (*network.DetachResponse, error) {
-	list, err := c.current()
+	defer c.sandboxes.hold(req.GetSandboxId())()
+	err := c.detach(ctx, req.GetSandboxId(), req.GetNetworkNamespace(), req.GetPod(), req.GetPortMappings())
 	if err != nil {
 		return nil, err
-	}
-	netns := req.GetNetworkNamespace()
-	if _, err := os.Stat(netns); err != nil {
-		// To a CNI plugin an empty path says that the namespace is gone.
-		netns = ""
-	}
-	rt := runtimeConf(req.GetSandboxId(), netns, req.GetPod(), req.GetPortMappings())
-	if err := c.lib.DelNetworkList(ctx, list, rt); err != nil {
-		return nil, errs.Unavailable("detaching sandbox %s: %v", req.GetSandboxId(), err)
 	}
 	return &network.DetachResponse{}, nil
 }
@@ -163,62 +192,86 @@ func (c *cni) Prune(ctx context.Context, req *network.PruneRequest) (*network.Pr
 	if err != nil {
 		return nil, fmt.Errorf("listing the attached sandboxes: %w", err)
 	}
-	res := &network.PruneResponse{}
+	sandboxes, err := c.leases()
+	if err != nil {
+		return nil, err
+	}
 	for _, a := range attached {
-		if slices.Contains(req.GetSandboxIds(), a.ContainerID) {
+		sandboxes[a.ContainerID] = true
+	}
+	res := &network.PruneResponse{}
+	var failed error
+	for _, sandbox := range slices.Sorted(maps.Keys(sandboxes)) {
+		if slices.Contains(req.GetSandboxIds(), sandbox) {
 			continue
 		}
-		_, err := c.Detach(ctx, &network.DetachRequest{SandboxId: a.ContainerID, NetworkNamespace: a.NetNS})
-		if err != nil {
-			return nil, err
+		// One that can't be detached holds up no others.
+		if _, err := c.Detach(ctx, &network.DetachRequest{SandboxId: sandbox}); err != nil {
+			failed = errors.Join(failed, err)
+			continue
 		}
-		res.Detached = append(res.Detached, a.ContainerID)
+		res.Detached = append(res.Detached, sandbox)
 	}
-	return res, nil
+	return res, failed
 }
 
 func (c *cni) Leave(ctx context.Context, _ *network.LeaveRequest) (*network.LeaveResponse, error) {
 	if _, err := c.Prune(ctx, &network.PruneRequest{}); err != nil {
 		return nil, err
 	}
-	if err := leave(); err != nil {
+	if err := errors.Join(removeRoutes(), removeChains(), removePortmapChains()); err != nil {
 		return nil, err
 	}
-	return &network.LeaveResponse{}, os.RemoveAll(filepath.Join(c.state, "leases"))
+	err := errors.Join(os.RemoveAll(c.leaseDir()), os.RemoveAll(c.cacheDir()), os.RemoveAll(c.listFile()))
+	if err != nil {
+		return nil, fmt.Errorf("removing the files of the pods' network: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = nil
+	return &network.LeaveResponse{}, nil
 }
 
-// current is the configuration in force.
-func (c *cni) current() (*libcni.NetworkConfigList, error) {
+func (c *cni) cacheDir() string { return filepath.Join(c.state, "results") }
+func (c *cni) listFile() string { return filepath.Join(c.state, networkName+".conflist") }
+
+// current is the configuration in force, nil where there is none yet.
+func (c *cni) current() *libcni.NetworkConfigList {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if c.list == nil {
-		return nil, errs.Unavailable("the node has no pod range yet")
-	}
-	return c.list, nil
+	return c.list
 }
 
-func runtimeConf(sandbox, netns string, pod interface {
+// listFor is the configuration to attach a sandbox with.
+func (c *cni) listFor(req *network.AttachRequest) (*libcni.NetworkConfigList, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	switch {
+	case c.list == nil:
+		return nil, errs.Unavailable("the node has no pod range yet")
+	case c.config.ConfDir != "" || bandwidth(req) == nil:
+		return c.list, nil
+	}
+	if err := checkPlugins(c.config.BinDirs, "bandwidth"); err != nil {
+		return nil, err
+	}
+	return c.written(c.node, "bandwidth")
+}
+
+type podIdentity interface {
 	GetNamespace() string
 	GetName() string
 	GetUid() string
-}, ports []*network.PortMapping) *libcni.RuntimeConf {
-	type mapping struct {
-		HostPort      int32  `json:"hostPort"`
-		ContainerPort int32  `json:"containerPort"`
-		Protocol      string `json:"protocol"`
-		HostIP        string `json:"hostIP,omitempty"`
-	}
-	mappings := make([]mapping, 0, len(ports))
-	for _, p := range ports {
-		mappings = append(mappings, mapping{p.GetHostPort(), p.GetContainerPort(), lower(p.GetProtocol()), p.GetHostIp()})
-	}
+}
+
+func runtimeConf(sandbox, netns string, pod podIdentity, ports []*network.PortMapping) *libcni.RuntimeConf {
 	return &libcni.RuntimeConf{
 		ContainerID: sandbox, NetNS: netns, IfName: interfaceName,
 		Args: [][2]string{
 			{"IgnoreUnknown", "1"}, {"K8S_POD_NAMESPACE", pod.GetNamespace()},
 			{"K8S_POD_NAME", pod.GetName()}, {"K8S_POD_UID", pod.GetUid()},
 		},
-		CapabilityArgs: map[string]any{"portMappings": mappings},
+		CapabilityArgs: map[string]any{"portMappings": portMappings(ports)},
 	}
 }
 

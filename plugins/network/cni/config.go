@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/containernetworking/cni/libcni"
 
 	"github.com/pintle-io/pintle/sdk/errs"
+	"github.com/pintle-io/pintle/sdk/network"
 )
 
 // networkName names the written configuration, and with it the directories of
@@ -31,8 +33,8 @@ func defaultConfig() config {
 var writtenPlugins = []string{"ptp", "host-local", "portmap"}
 
 // checkPlugins says which package has a plugin that is missing.
-func checkPlugins(dirs []string) error {
-	for _, name := range writtenPlugins {
+func checkPlugins(dirs []string, names ...string) error {
+	for _, name := range names {
 		there := slices.ContainsFunc(dirs, func(dir string) bool {
 			info, err := os.Stat(filepath.Join(dir, name))
 			return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
@@ -67,25 +69,51 @@ func operatorList(dir string) (*libcni.NetworkConfigList, error) {
 // pods passes the node's IP layer: service rules see it without the bridge
 // netfilter, and an address that no pod holds has no route and is rejected at
 // once, not after a time-out of ARP.
-func writtenList(podCIDRs []string, mtu int, leaseDir string) (*libcni.NetworkConfigList, error) {
+func writtenList(podCIDRs []string, mtu int, leaseDir string, further []string) (*libcni.NetworkConfigList, error) {
 	type object = map[string]any
 	var ranges [][]object
+	var routes []object
 	for _, cidr := range podCIDRs {
+		everywhere := "::/0"
+		if isV4(cidr) {
+			everywhere = "0.0.0.0/0"
+		} else if !haveIPv6() {
+			continue
+		}
 		ranges = append(ranges, []object{{"subnet": cidr}})
+		if route := (object{"dst": everywhere}); !slices.ContainsFunc(routes, func(r object) bool { return r["dst"] == everywhere }) {
+			routes = append(routes, route)
+		}
 	}
-	raw, err := json.Marshal(object{
-		"cniVersion": "1.0.0",
-		"name":       networkName,
-		"plugins": []object{
-			{
-				"type": "ptp", "mtu": mtu,
-				"ipam": object{"type": "host-local", "ranges": ranges, "dataDir": leaseDir, "routes": []object{{"dst": "0.0.0.0/0"}}},
-			},
-			{"type": "portmap", "capabilities": object{"portMappings": true}, "snat": true},
+	plugins := []object{
+		{
+			"type": "ptp", "mtu": mtu,
+			"ipam": object{"type": "host-local", "ranges": ranges, "dataDir": leaseDir, "routes": routes},
 		},
-	})
+		{"type": "portmap", "capabilities": object{"portMappings": true}, "snat": true},
+	}
+	for _, name := range further {
+		plugins = append(plugins, object{"type": name, "capabilities": object{name: true}})
+	}
+	raw, err := json.Marshal(object{"cniVersion": "1.0.0", "name": networkName, "plugins": plugins})
 	if err != nil {
 		return nil, err
 	}
 	return libcni.NetworkConfFromBytes(raw)
+}
+
+// bandwidth is the capability of that name, nil where a sandbox has no limits.
+func bandwidth(req *network.AttachRequest) map[string]uint64 {
+	limits := map[string]uint64{}
+	for direction, rate := range map[string]uint64{"ingress": req.GetIngressBandwidth(), "egress": req.GetEgressBandwidth()} {
+		if rate > 0 {
+			limits[direction+"Rate"] = rate
+			// Bits: an eighth of a second, but no less than some large packets.
+			limits[direction+"Burst"] = min(max(rate/8, 1<<21), math.MaxInt32)
+		}
+	}
+	if len(limits) == 0 {
+		return nil
+	}
+	return limits
 }

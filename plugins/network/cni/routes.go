@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -20,70 +22,118 @@ const protocol netlink.RouteProtocol = 112
 // Routes that reject have the highest metric, so that any real route wins.
 const rejectMetric = 0x7fffffff
 
-func enableForwarding() error {
+func enableForwarding(ranges []string) error {
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0); err != nil {
 		return errs.FailedPrecondition("enabling IP forwarding: %v", err)
+	}
+	if haveIPv6() && slices.ContainsFunc(ranges, func(cidr string) bool { return !isV4(cidr) }) {
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0); err != nil {
+			return errs.FailedPrecondition("enabling IPv6 forwarding: %v", err)
+		}
 	}
 	return nil
 }
 
+// haveIPv6 tells whether the node speaks IPv6; ranges of it are left out where
+// it does not.
+func haveIPv6() bool {
+	off, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+	return err == nil && strings.TrimSpace(string(off)) == "0"
+}
+
+// nodeMTU is that of the link that has one of the node's addresses; 0, by which
+// the kernel's default is meant, where there is none.
+func nodeMTU(addresses []string) int {
+	for _, a := range addresses {
+		ip := net.ParseIP(a)
+		held, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+		if err != nil || ip == nil {
+			continue
+		}
+		for _, h := range held {
+			if !h.IP.Equal(ip) || ip.IsLoopback() {
+				continue
+			}
+			if link, err := netlink.LinkByIndex(h.LinkIndex); err == nil && link.Attrs().Flags&net.FlagLoopback == 0 {
+				return link.Attrs().MTU
+			}
+		}
+	}
+	return 0
+}
+
 // rejectUnheld keeps packets to pod addresses that nobody holds from taking the
-// default route.
+// default route, in exactly these ranges.
 func rejectUnheld(cidrs []string) error {
+	wanted := map[string]bool{}
 	for _, cidr := range cidrs {
 		_, dst, err := net.ParseCIDR(cidr)
 		if err != nil {
 			return errs.InvalidArgument("pod range %q: %v", cidr, err)
 		}
+		if !isV4(cidr) && !haveIPv6() {
+			continue
+		}
+		wanted[dst.String()] = true
 		route := &netlink.Route{Dst: dst, Type: unix.RTN_UNREACHABLE, Protocol: protocol, Priority: rejectMetric}
 		if err := netlink.RouteReplace(route); err != nil {
 			return fmt.Errorf("adding the route that rejects %s: %w", cidr, err)
 		}
 	}
-	return nil
+	return removeOwnRoutes(func(r netlink.Route) bool {
+		return r.Type == unix.RTN_UNREACHABLE && !wanted[r.Dst.String()]
+	})
 }
 
 // setNodeRoutes makes the routes to other nodes' pods exactly these. Nodes that
 // can't be reached are in the answer with the reason, and hold up no others.
-func setNodeRoutes(nodes []*network.NodeRoute) (failed map[string]string, err error) {
+func setNodeRoutes(nodes []*network.NodeRoute, own []string) (failed map[string]string, err error) {
 	failed = map[string]string{}
 	wanted := map[string]net.IP{}
 	for _, node := range nodes {
-		if err := addNodeRoutes(node, wanted); err != nil {
+		if err := addNodeRoutes(node, own, wanted); err != nil {
 			failed[node.GetName()] = err.Error()
 		}
 	}
-	routes, err := ownRoutes()
-	if err != nil {
-		return failed, err
-	}
-	for _, r := range routes {
-		if r.Type == unix.RTN_UNREACHABLE || r.Dst == nil {
-			continue
+	return failed, removeOwnRoutes(func(r netlink.Route) bool {
+		if r.Type == unix.RTN_UNREACHABLE {
+			return false
 		}
-		if via, ok := wanted[r.Dst.String()]; !ok || !via.Equal(r.Gw) {
-			if err := netlink.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
-				return failed, errs.Unavailable("removing the old route to %s: %v", r.Dst, err)
-			}
-		}
-	}
-	return failed, nil
+		via, ok := wanted[r.Dst.String()]
+		return !ok || !via.Equal(r.Gw)
+	})
 }
 
 // addNodeRoutes puts the routes to one node's pods in force, and notes them.
-func addNodeRoutes(node *network.NodeRoute, wanted map[string]net.IP) error {
-	if len(node.GetAddresses()) == 0 || len(node.GetPodCidrs()) == 0 {
+func addNodeRoutes(node *network.NodeRoute, own []string, wanted map[string]net.IP) error {
+	if len(node.GetAddresses()) == 0 {
 		return nil // Not known yet.
 	}
-	via := net.ParseIP(node.GetAddresses()[0])
-	if via == nil {
-		return errs.InvalidArgument("address %q is not an IP address", node.GetAddresses()[0])
+	for _, a := range node.GetAddresses() {
+		if net.ParseIP(a) == nil {
+			return errs.InvalidArgument("address %q is not an IP address", a)
+		}
 	}
 	for _, cidr := range node.GetPodCidrs() {
 		_, dst, err := net.ParseCIDR(cidr)
 		if err != nil {
 			return errs.InvalidArgument("pod range %q: %v", cidr, err)
 		}
+		if slices.ContainsFunc(own, func(o string) bool { return overlap(dst, o) }) {
+			return errs.InvalidArgument("pod range %s overlaps this node's own", cidr)
+		}
+		if other, taken := wanted[dst.String()]; taken {
+			return errs.InvalidArgument("pod range %s is also that of the node at %s", cidr, other)
+		}
+		sameFamily := func(a string) bool { return isV4(a) == isV4(cidr) }
+		i := slices.IndexFunc(node.GetAddresses(), sameFamily)
+		if i < 0 {
+			if isV4(cidr) {
+				return errs.InvalidArgument("no address of its is of the family of its pod range %s", cidr)
+			}
+			continue // Pods of one family are reached all the same.
+		}
+		via := net.ParseIP(node.GetAddresses()[i])
 		if err := netlink.RouteReplace(&netlink.Route{Dst: dst, Gw: via, Protocol: protocol}); err != nil {
 			return fmt.Errorf("adding the route to %s by %s, which must be on a network of this node: %w", cidr, via, err)
 		}
@@ -92,23 +142,29 @@ func addNodeRoutes(node *network.NodeRoute, wanted map[string]net.IP) error {
 	return nil
 }
 
-func ownRoutes() ([]netlink.Route, error) {
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Protocol: protocol}, netlink.RT_FILTER_PROTOCOL)
-	if err != nil {
-		return nil, fmt.Errorf("listing the node's routes: %w", err)
-	}
-	return routes, nil
+func overlap(a *net.IPNet, cidr string) bool {
+	_, b, err := net.ParseCIDR(cidr)
+	return err == nil && (a.Contains(b.IP) || b.Contains(a.IP))
 }
 
-func leave() error {
-	routes, err := ownRoutes()
+// removeOwnRoutes removes those of our routes that match.
+func removeOwnRoutes(match func(netlink.Route) bool) error {
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: protocol}, netlink.RT_FILTER_PROTOCOL)
 	if err != nil {
-		return err
+		return errs.Unavailable("listing the node's routes: %v", err)
 	}
 	for _, r := range routes {
+		if r.Dst == nil || !match(r) {
+			continue
+		}
 		if err := netlink.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("removing the route to %s: %w", r.Dst, err)
+			return errs.Unavailable("removing the route to %s: %v", r.Dst, err)
 		}
 	}
-	return unmasquerade()
+	return nil
+}
+
+// removeRoutes removes all routes of ours.
+func removeRoutes() error {
+	return removeOwnRoutes(func(netlink.Route) bool { return true })
 }
