@@ -38,6 +38,10 @@ type Options struct {
 	Scheduler *SchedulerOptions
 	// Runtime is what the checks of a runtime need.
 	Runtime *RuntimeOptions
+	// OwnNetwork says that this process is in a network namespace of its own,
+	// as "unshare --net" makes one, whose links, routes and packet rules may be
+	// changed. Without it the checks of networks and proxies are skipped.
+	OwnNetwork bool
 	// Log receives the standard error of the plugin, or is nil.
 	Log io.Writer
 }
@@ -102,6 +106,11 @@ func withTarget(ctx context.Context, opts Options, f func(*Target)) error {
 		return err
 	}
 	defer t.stop()
+	if opts.OwnNetwork && onNetwork(t.description.GetType()) {
+		if t.site, err = newSite(opts.Node, dir); err != nil {
+			return fmt.Errorf("make the network that checks need: %w", err)
+		}
+	}
 	f(t)
 	return nil
 }

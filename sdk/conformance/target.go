@@ -21,6 +21,8 @@ type Target struct {
 
 	dir         string
 	description *pluginv1.DescribeResponse
+	// site is set for networks and proxies where the options allow it.
+	site *site
 
 	mu      sync.Mutex
 	running *Process // configured and shared by checks; nil until needed
@@ -66,7 +68,9 @@ func (t *Target) configureRequest() (*pluginv1.ConfigureRequest, error) {
 		return req, nil
 	}
 	node := &pluginv1.NodeInfo{Name: "conformance"}
-	if t.Options.Node != nil {
+	if t.site != nil {
+		node = proto.CloneOf(t.site.node)
+	} else if t.Options.Node != nil {
 		node = proto.CloneOf(t.Options.Node)
 	}
 	for _, dir := range []struct {
@@ -94,6 +98,11 @@ func ofNode(t pluginv1.PluginType) bool {
 		return true
 	}
 	return false
+}
+
+// onNetwork reports whether plugins of a type change the node's network.
+func onNetwork(t pluginv1.PluginType) bool {
+	return t == pluginv1.PluginType_PLUGIN_TYPE_NETWORK || t == pluginv1.PluginType_PLUGIN_TYPE_PROXY
 }
 
 // Process returns the shared process, configured. Where the last check killed
@@ -149,6 +158,9 @@ func (t *Target) Crash(ctx context.Context) error {
 
 // stop ends the shared process.
 func (t *Target) stop() {
+	if t.site != nil {
+		defer t.site.remove()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.running != nil {
