@@ -39,7 +39,7 @@ type Client struct {
 func Mount(ctx context.Context, server, path string, cred *oncrpc.Credential, observe func(error)) (*Client, error) {
 	root, err := rootHandle(ctx, server, path, cred)
 	if err != nil {
-		return nil, err
+		return nil, explain(ctx, server, path, cred, err)
 	}
 	port, err := findPort(ctx, server, programNFS, versionNFS, whatNFS)
 	if err != nil {
@@ -79,7 +79,7 @@ func redialer(server string, port uint32) oncrpc.Dialer {
 // Unmount tells the server, as a courtesy, and closes the connection.
 func (c *Client) Unmount(ctx context.Context) error {
 	c.rpc.Close()
-	_, err := callMountDaemon(ctx, c.server, c.path, procUnmount, c.cred)
+	_, err := callMountDaemon(ctx, c.server, procUnmount, c.cred, func(e *oncrpc.Encoder) { e.String(c.path) })
 	return err
 }
 
@@ -116,6 +116,12 @@ func (c *Client) call(ctx context.Context, cred *oncrpc.Credential, procedure ui
 			return result{}, ctx.Err()
 		}
 	}
+}
+
+// isMountError reports whether err is that answer of a mount daemon.
+func isMountError(err error, want MountError) bool {
+	var got MountError
+	return errors.As(err, &got) && got == want
 }
 
 // isStatus reports whether err is that status.

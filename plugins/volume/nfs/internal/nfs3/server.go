@@ -30,6 +30,7 @@ const (
 	versionMount = 3
 	procMount    = 1
 	procUnmount  = 3
+	procExports  = 5
 
 	protocolTCP = 6
 )
@@ -152,7 +153,10 @@ const (
 
 // rootHandle asks the server's mount daemon for the handle of a path.
 func rootHandle(ctx context.Context, server, path string, cred *oncrpc.Credential) (Handle, error) {
-	d, err := callMountDaemon(ctx, server, path, procMount, cred)
+	if len(path) > maxPath {
+		return "", MountError(syscall.ENAMETOOLONG)
+	}
+	d, err := callMountDaemon(ctx, server, procMount, cred, func(e *oncrpc.Encoder) { e.String(path) })
 	if err != nil {
 		return "", err
 	}
@@ -179,17 +183,14 @@ func rootHandle(ctx context.Context, server, path string, cred *oncrpc.Credentia
 	return root, nil
 }
 
-func callMountDaemon(ctx context.Context, server, path string, procedure uint32, cred *oncrpc.Credential) (*oncrpc.Decoder, error) {
-	if len(path) > maxPath {
-		return nil, MountError(syscall.ENAMETOOLONG)
-	}
+func callMountDaemon(ctx context.Context, server string, procedure uint32, cred *oncrpc.Credential, arguments func(*oncrpc.Encoder)) (*oncrpc.Decoder, error) {
 	port, err := findPort(ctx, server, programMount, versionMount, whatMount)
 	if err != nil {
 		return nil, err
 	}
 	d, err := once(ctx, server, port, oncrpc.Call{
 		Program: programMount, Version: versionMount, Procedure: procedure, Credential: cred,
-		Arguments: func(e *oncrpc.Encoder) { e.String(path) },
+		Arguments: arguments,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("calling its mount daemon: %w", err)

@@ -62,7 +62,8 @@ func (f *FileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (
 	if h == nil {
 		return nil, fuse.EBADF
 	}
-	ctx := f.request(cancel)
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
 	n := 0
 	for n < len(buf) {
 		size := min(uint32(len(buf)-n), f.nfs.ReadSize)
@@ -87,7 +88,9 @@ func (f *FileSystem) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte
 	if in.WriteFlags&fuse.WRITE_CACHE != 0 {
 		how = nfs3.FileSync // A page that was mapped: no close follows.
 	}
-	ctx, n := f.request(cancel), h.node
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	n := h.node
 	n.writes.mu.Lock()
 	defer n.writes.mu.Unlock()
 	n.writes.cred = h.cred

@@ -32,7 +32,9 @@ func (f *FileSystem) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.
 		return status(err)
 	}
 	cred := f.credentials.of(&in.Caller)
-	granted, err := f.nfs.Access(f.request(cancel), cred, n.handle, nfs3.AccessRead)
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	granted, err := f.nfs.Access(ctx, cred, n.handle, nfs3.AccessRead)
 	if err != nil {
 		return status(err)
 	}
@@ -78,6 +80,8 @@ func (f *FileSystem) list(cancel <-chan struct{}, in *fuse.ReadIn, add func(*nfs
 	if h == nil || h.dir == nil {
 		return fuse.EBADF
 	}
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
 	l := h.dir
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -101,7 +105,7 @@ func (f *FileSystem) list(cancel <-chan struct{}, in *fuse.ReadIn, add func(*nfs
 		if l.end || added {
 			return fuse.OK
 		}
-		part, err := f.nfs.ReadDir(f.request(cancel), h.cred, h.node.handle, l.next, l.verifier)
+		part, err := f.nfs.ReadDir(ctx, h.cred, h.node.handle, l.next, l.verifier)
 		if err != nil {
 			return status(err)
 		}

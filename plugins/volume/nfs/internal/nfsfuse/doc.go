@@ -21,8 +21,8 @@
 //
 // # A server that is away
 //
-// Processes wait, as with the kernel's hard mounts, until the server is back;
-// a signal interrupts them. Only a close that has something to commit gives up,
+// Processes wait, as with the kernel's hard mounts, until the server is back,
+// and can be killed meanwhile. Only a close that has something to commit gives up,
 // after closeTimeout, since a process that is being killed could not be
 // interrupted there and would keep its pod from ending.
 //

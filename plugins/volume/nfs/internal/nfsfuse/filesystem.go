@@ -111,28 +111,6 @@ func (f *FileSystem) forget(node uint64) {
 	}
 }
 
-// request is the context of a request: it ends when the process that made it
-// gets a signal.
-type request struct {
-	context.Context
-	interrupted <-chan struct{}
-}
-
-func (r request) Done() <-chan struct{} { return r.interrupted }
-
-func (r request) Err() error {
-	select {
-	case <-r.interrupted:
-		return context.Canceled
-	default:
-		return nil
-	}
-}
-
-func (f *FileSystem) request(cancel <-chan struct{}) context.Context {
-	return request{f.life, cancel}
-}
-
 // status is what a system call answers to an error.
 func status(err error) fuse.Status {
 	if err == nil {
@@ -160,7 +138,9 @@ func (f *FileSystem) Access(cancel <-chan struct{}, in *fuse.AccessIn) fuse.Stat
 	if err != nil {
 		return status(err)
 	}
-	ctx, cred := f.request(cancel), f.credentials.of(&in.Caller)
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	cred := f.credentials.of(&in.Caller)
 	wanted := permissions(in.Mask, n.isDir)
 	if wanted == 0 {
 		_, err := f.nfs.GetAttr(ctx, cred, n.handle)
@@ -203,7 +183,9 @@ func permissions(mask uint32, isDir bool) (wanted uint32) {
 }
 
 func (f *FileSystem) StatFs(cancel <-chan struct{}, in *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
-	s, err := f.nfs.FSStat(f.request(cancel), f.credentials.of(&in.Caller))
+	ctx, end := f.request(cancel, in)
+	defer end()
+	s, err := f.nfs.FSStat(ctx, f.credentials.of(&in.Caller))
 	if err != nil {
 		return status(err)
 	}

@@ -72,7 +72,9 @@ func (f *FileSystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name stri
 	if err != nil {
 		return status(err)
 	}
-	ctx, cred := f.request(cancel), f.credentials.of(&in.Caller)
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	cred := f.credentials.of(&in.Caller)
 	mode := in.Mode & permissionBits
 	var e nfs3.Entry
 	if in.Flags&syscall.O_EXCL != 0 {
@@ -98,7 +100,9 @@ func (f *FileSystem) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.Ope
 	cred := f.credentials.of(&in.Caller)
 	const read = nfs3.AccessRead | nfs3.AccessExecute // Who may execute may read.
 	const write = nfs3.AccessModify | nfs3.AccessExtend
-	granted, err := f.nfs.Access(f.request(cancel), cred, n.handle, read|write)
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	granted, err := f.nfs.Access(ctx, cred, n.handle, read|write)
 	if err != nil {
 		return status(err)
 	}
@@ -120,8 +124,10 @@ func (f *FileSystem) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status
 	if h == nil {
 		return fuse.EBADF
 	}
-	ctx, done := context.WithTimeout(f.request(cancel), closeTimeout)
-	defer done()
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	ctx, stop := context.WithTimeout(ctx, closeTimeout)
+	defer stop()
 	return status(f.commit(ctx, h.node))
 }
 
@@ -130,7 +136,9 @@ func (f *FileSystem) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status
 	if h == nil {
 		return fuse.EBADF
 	}
-	return status(f.commit(f.request(cancel), h.node))
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	return status(f.commit(ctx, h.node))
 }
 
 // FsyncDir has nothing to do: changes of directories are stable, RFC 1813

@@ -17,7 +17,9 @@ func (f *FileSystem) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string
 	if err != nil {
 		return status(err)
 	}
-	ctx, cred := f.request(cancel), f.credentials.of(&in.Caller)
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	cred := f.credentials.of(&in.Caller)
 	var e nfs3.Entry
 	if kind := in.Mode & syscall.S_IFMT; kind == syscall.S_IFREG || kind == 0 {
 		e, err = f.nfs.CreateExclusive(ctx, cred, dir.handle, name, in.Mode&permissionBits, newVerifier())
@@ -42,7 +44,9 @@ func (f *FileSystem) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string
 	if err != nil {
 		return status(err)
 	}
-	e, err := f.nfs.Mkdir(f.request(cancel), f.credentials.of(&in.Caller), dir.handle, name, in.Mode&permissionBits)
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	e, err := f.nfs.Mkdir(ctx, f.credentials.of(&in.Caller), dir.handle, name, in.Mode&permissionBits)
 	if err != nil {
 		return status(err)
 	}
@@ -55,7 +59,9 @@ func (f *FileSystem) Symlink(cancel <-chan struct{}, in *fuse.InHeader, target, 
 	if err != nil {
 		return status(err)
 	}
-	e, err := f.nfs.Symlink(f.request(cancel), f.credentials.of(&in.Caller), dir.handle, name, target)
+	ctx, end := f.request(cancel, in)
+	defer end()
+	e, err := f.nfs.Symlink(ctx, f.credentials.of(&in.Caller), dir.handle, name, target)
 	if err != nil {
 		return status(err)
 	}
@@ -68,7 +74,9 @@ func (f *FileSystem) Readlink(cancel <-chan struct{}, in *fuse.InHeader) ([]byte
 	if err != nil {
 		return nil, status(err)
 	}
-	target, err := f.nfs.Readlink(f.request(cancel), f.credentials.of(&in.Caller), n.handle)
+	ctx, end := f.request(cancel, in)
+	defer end()
+	target, err := f.nfs.Readlink(ctx, f.credentials.of(&in.Caller), n.handle)
 	return target, status(err)
 }
 
@@ -81,7 +89,9 @@ func (f *FileSystem) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, 
 	if err != nil {
 		return status(err)
 	}
-	a, err := f.nfs.Link(f.request(cancel), f.credentials.of(&in.Caller), n.handle, dir.handle, name)
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	a, err := f.nfs.Link(ctx, f.credentials.of(&in.Caller), n.handle, dir.handle, name)
 	if err != nil {
 		return status(err)
 	}
@@ -94,7 +104,9 @@ func (f *FileSystem) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name stri
 	if err != nil {
 		return status(err)
 	}
-	ctx, cred := f.request(cancel), f.credentials.of(&in.Caller)
+	ctx, end := f.request(cancel, in)
+	defer end()
+	cred := f.credentials.of(&in.Caller)
 	hidden, err := f.hide(ctx, cred, dir, name)
 	if err != nil || hidden {
 		return status(err)
@@ -107,7 +119,9 @@ func (f *FileSystem) Rmdir(cancel <-chan struct{}, in *fuse.InHeader, name strin
 	if err != nil {
 		return status(err)
 	}
-	return status(f.nfs.Rmdir(f.request(cancel), f.credentials.of(&in.Caller), dir.handle, name))
+	ctx, end := f.request(cancel, in)
+	defer end()
+	return status(f.nfs.Rmdir(ctx, f.credentials.of(&in.Caller), dir.handle, name))
 }
 
 // Rename knows none of the flags of renameat2(2): the protocol does not.
@@ -123,7 +137,9 @@ func (f *FileSystem) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to 
 	if err != nil {
 		return status(err)
 	}
-	ctx, cred := f.request(cancel), f.credentials.of(&in.Caller)
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	cred := f.credentials.of(&in.Caller)
 	if err := f.hideReplaced(ctx, cred, fromDir, from, toDir, to); err != nil {
 		return status(err)
 	}

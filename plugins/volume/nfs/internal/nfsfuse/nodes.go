@@ -127,7 +127,9 @@ func (f *FileSystem) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name stri
 	if err != nil {
 		return status(err)
 	}
-	e, err := f.nfs.Lookup(f.request(cancel), f.credentials.of(&in.Caller), dir.handle, name)
+	ctx, end := f.request(cancel, in)
+	defer end()
+	e, err := f.nfs.Lookup(ctx, f.credentials.of(&in.Caller), dir.handle, name)
 	if err != nil {
 		return status(err)
 	}
@@ -140,7 +142,9 @@ func (f *FileSystem) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fu
 	if err != nil {
 		return status(err)
 	}
-	a, err := f.nfs.GetAttr(f.request(cancel), f.credentials.of(&in.Caller), n.handle)
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	a, err := f.nfs.GetAttr(ctx, f.credentials.of(&in.Caller), n.handle)
 	if err != nil {
 		return status(err)
 	}
@@ -154,7 +158,9 @@ func (f *FileSystem) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fu
 	if err != nil {
 		return status(err)
 	}
-	ctx, cred := f.request(cancel), f.credentials.of(&in.Caller)
+	ctx, end := f.request(cancel, &in.InHeader)
+	defer end()
+	cred := f.credentials.of(&in.Caller)
 	changes := changesOf(in)
 	if changes.Size != nil {
 		if h := f.handles.get(in.Fh); in.Valid&fuse.FATTR_FH != 0 && h != nil {
