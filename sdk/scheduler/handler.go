@@ -200,29 +200,37 @@ func (h *handler) decide(item *pluginv1.WorkItem, wake map[string]bool) *pluginv
 	key := item.GetKey().GetNamespace() + "/" + item.GetKey().GetName()
 	// A key is due only when its last decision was settled and what that did was
 	// shown: what is still assumed then never came to be, or is gone again.
-	h.takeBack(key, wake)
+	before := h.forget(key)
 	delete(h.stuck, key)
+	h.answer(d, key)
+	if now := h.assumed[key]; before != nil && (now == nil || now.pod.Node != before.Node) {
+		h.left(before, wake)
+	}
+	return d
+}
+
+// answer fills in what is decided about a pod.
+func (h *handler) answer(d *pluginv1.Decision, key string) {
 	pod := h.view.waiting[key]
 	if pod == nil || pod.terminating || pod.Spec.SchedulerName != h.name {
-		return d
+		return
 	}
 	if len(pod.Spec.SchedulingGates) > 0 {
 		d.Reason = "waits for its scheduling gates"
-		return d
+		return
 	}
 	if pod.unreadable != nil {
 		explain(d, pod, pod.unreadable.Error())
-		return d
+		return
 	}
 	v := h.decider.decide(pod)
 	if v.node == nil {
 		h.stuck[key] = newStuckPod(pod, &v)
 		explain(d, pod, v.message())
-		return d
+		return
 	}
-	h.assume(key, pod, v.node.Name, item.GetId())
+	h.assume(key, pod, v.node.Name, d.GetWorkId())
 	bind(d, pod, &v)
-	return d
 }
 
 // assume counts the pod on its node from now on.
@@ -233,13 +241,20 @@ func (h *handler) assume(key string, pod *Pod, node string, work uint64) {
 	h.assumed[key] = &assumption{pod: &placed, work: work}
 }
 
-// takeBack forgets an assumption and wakes the pods that had to make way for it.
-func (h *handler) takeBack(key string, wake map[string]bool) {
+// forget takes an assumption back and returns the pod as it was placed, or nil.
+func (h *handler) forget(key string) *Pod {
 	if h.assumed[key] == nil {
-		return
+		return nil
 	}
 	delete(h.assumed, key)
-	h.left(h.view.drop(key), wake)
+	return h.view.drop(key)
+}
+
+// takeBack forgets an assumption and wakes the pods that had to make way for it.
+func (h *handler) takeBack(key string, wake map[string]bool) {
+	if pod := h.forget(key); pod != nil {
+		h.left(pod, wake)
+	}
 }
 
 // Outcomes keep or take back what was assumed. A binding that was refused makes

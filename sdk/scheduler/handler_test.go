@@ -59,13 +59,18 @@ func newCluster(t *testing.T, profile Profile) *cluster {
 
 func (c *cluster) set(watch uint32, obj runtime.Object) {
 	c.t.Helper()
+	c.change(setChange(c.t, watch, obj))
+}
+
+func setChange(t *testing.T, watch uint32, obj runtime.Object) *pluginv1.Change {
+	t.Helper()
 	gvk := corev1.SchemeGroupVersion.WithKind("X")
 	data, err := stream.Encode(pluginv1.Encoding_ENCODING_KUBERNETES_PROTOBUF, gvk, obj)
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	m := obj.(metav1.Object)
-	c.change(&pluginv1.Change{Type: pluginv1.Change_TYPE_SET, Watch: watch, Namespace: m.GetNamespace(), Name: m.GetName(), Object: data})
+	return &pluginv1.Change{Type: pluginv1.Change_TYPE_SET, Watch: watch, Namespace: m.GetNamespace(), Name: m.GetName(), Object: data}
 }
 
 func (c *cluster) change(changes ...*pluginv1.Change) {

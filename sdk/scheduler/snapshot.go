@@ -67,6 +67,7 @@ func (s *Snapshot) deleteNode(name string) bool {
 	if n == nil || !n.known {
 		return false
 	}
+	n.set(&corev1.Node{})
 	n.known = false
 	at, last := s.place[name], len(s.order)-1
 	s.order[at] = s.order[last]
