@@ -33,6 +33,8 @@ func typeChecks(t pluginv1.PluginType) []Check {
 		return schedulerChecks()
 	case pluginv1.PluginType_PLUGIN_TYPE_RUNTIME:
 		return runtimeChecks()
+	case pluginv1.PluginType_PLUGIN_TYPE_VOLUME:
+		return volumeChecks()
 	case pluginv1.PluginType_PLUGIN_TYPE_NETWORK:
 		return networkChecks()
 	default:

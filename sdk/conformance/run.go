@@ -38,6 +38,8 @@ type Options struct {
 	Scheduler *SchedulerOptions
 	// Runtime is what the checks of a runtime need.
 	Runtime *RuntimeOptions
+	// Volume is what the checks of a volume type need.
+	Volume *VolumeOptions
 	// OwnNetwork says that this process is in a network namespace of its own,
 	// as "unshare --net" makes one, whose links, routes and packet rules may be
 	// changed. Without it the checks of networks and proxies are skipped.
