@@ -182,6 +182,9 @@ func Stop(o Options) error {
 	if err := d.stopProcess(); err != nil {
 		return err
 	}
+	if err := d.endShims(); err != nil {
+		return err
+	}
 	for _, dir := range []string{join(o.RunDir), join(o.StateDir)} {
 		if err := os.RemoveAll(dir); err != nil {
 			return wrap(err, "remove containerd's files")
