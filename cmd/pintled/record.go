@@ -28,12 +28,20 @@ func recordPlugins(p *paths, log *slog.Logger) func(manager.Change) {
 		spec := c.Instance.Spec()
 		content, err := json.Marshal(pluginRecord{spec})
 		if err == nil {
-			err = os.WriteFile(p.nodePlugins(strings.ReplaceAll(spec.ID(), "/", "-")+recordEnding), content, 0o600)
+			err = replaceFile(p.nodePlugins(strings.ReplaceAll(spec.ID(), "/", "-")+recordEnding), content)
 		}
 		if err != nil {
 			log.Error("keeping a record of a plugin failed: reset will not know of it", "plugin", spec.ID(), "err", err)
 		}
 	}
+}
+
+// replaceFile writes a file whole or not at all, whenever the process ends.
+func replaceFile(path string, content []byte) error {
+	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 // recordedPlugins reads the records.

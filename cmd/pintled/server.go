@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -32,6 +33,7 @@ import (
 	"github.com/pintle-io/pintle/core/housekeeping"
 	"github.com/pintle-io/pintle/core/loop"
 	"github.com/pintle-io/pintle/core/registry"
+	"github.com/pintle-io/pintle/core/store"
 	"github.com/pintle-io/pintle/core/store/badger"
 	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
 )
@@ -147,7 +149,7 @@ func newControlPlane(ctx context.Context, p *paths, o *serverOptions, log *slog.
 		return c, err
 	}
 	if c.store, err = badger.Open(badger.Options{Dir: p.store(), Logger: log, Metrics: c.metrics}); err != nil {
-		return c, err
+		return c, storeHint(err, p)
 	}
 	kinds, err := registry.New(registry.Builtin(c.ranges)...)
 	if err != nil {
@@ -171,6 +173,15 @@ func newControlPlane(ctx context.Context, p *paths, o *serverOptions, log *slog.
 	}
 	c.host, err = host.New(host.Options{RunDir: filepath.Join(p.run, "plugins"), Logger: log, Metrics: c.metrics})
 	return c, err
+}
+
+// storeHint adds to the error of opening the store what to do about it.
+func storeHint(err error, p *paths) error {
+	if !errors.Is(err, store.ErrDamaged) {
+		return err
+	}
+	return fmt.Errorf("%w\nnothing was changed. With a snapshot of \"pintle store save\" it is made again so:\n"+
+		"  mv %[2]s %[2]s.damaged\n  pintle store restore --state-dir %[3]s SNAPSHOT", err, p.store(), p.state)
 }
 
 // secure makes the certificates, the API server and the administrator's

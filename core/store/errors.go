@@ -26,6 +26,9 @@ var (
 	// one: the store can't tell what is on disk before it is opened again.
 	// Reads and watches are still served.
 	ErrFailed = errors.New("store failed and takes no writes until it is opened again")
+	// ErrDamaged is wrapped by the error of opening a store whose files are not
+	// as they were left.
+	ErrDamaged = errors.New("damaged")
 	// ErrUnknownOutcome is wrapped by the error of a write whose caller stopped
 	// waiting: the change may or may not be made.
 	ErrUnknownOutcome = errors.New("outcome of the write is unknown")

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pintle-io/pintle/core/store"
 )
 
 // A store's directory: LOCK says which process has it open, STORE what it is,
@@ -113,5 +115,5 @@ func syncDir(dir string) error {
 }
 
 func damaged(dir string, err error) error {
-	return fmt.Errorf("the store in %s is damaged: %w; restore a snapshot into a new directory", dir, err)
+	return fmt.Errorf("the store in %s is %w: %w; move it away and restore a snapshot in its place", dir, store.ErrDamaged, err)
 }
