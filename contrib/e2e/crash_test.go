@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -99,10 +100,21 @@ func (h *host) processes(match func(argv []string) bool) []string {
 	var found []string
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {
-		if argv := strings.Split(read(file), "\x00"); match(argv[:max(1, len(argv)-1)]) {
+		if argv := strings.Split(read(file), "\x00"); match(argv[:max(1, len(argv)-1)]) && h.owns(filepath.Dir(file)) {
 			found = append(found, filepath.Base(filepath.Dir(file)))
 		}
 	}
 	slices.Sort(found)
 	return found
+}
+
+// owns tells whether a process, by its directory in /proc, is in the host's
+// network, or in a container whose files are the host's.
+func (h *host) owns(proc string) bool {
+	var here, there syscall.Stat_t
+	if syscall.Stat("/run/netns/"+h.name, &here) == nil && syscall.Stat(proc+"/ns/net", &there) == nil &&
+		here.Dev == there.Dev && here.Ino == there.Ino {
+		return true
+	}
+	return strings.Contains(read(proc+"/mountinfo"), h.dir+"/")
 }
