@@ -11,6 +11,11 @@ import (
 
 // status of the pod as it is now.
 func (w *worker) status(pod *corev1.Pod, rt runtimeview.Pod, ending bool) corev1.PodStatus {
+	return podstatus.Generate(w.statusInput(pod, rt, ending))
+}
+
+// statusInput is what the status is made of.
+func (w *worker) statusInput(pod *corev1.Pod, rt runtimeview.Pod, ending bool) podstatus.Input {
 	w.mu.Lock()
 	failure, last := w.failure, w.last
 	w.mu.Unlock()
@@ -34,7 +39,7 @@ func (w *worker) status(pod *corev1.Pod, rt runtimeview.Pod, ending bool) corev1
 		}
 	}
 	sb := sandbox(rt)
-	return podstatus.Generate(podstatus.Input{
+	return podstatus.Input{
 		Pod: base, Containers: rt.Containers,
 		SandboxReady: sb != nil && w.attached == sb.Id && len(w.podIPs) > 0,
 		PodIPs:       w.podIPs, HostIPs: w.m.o.HostIPs,
@@ -42,7 +47,7 @@ func (w *worker) status(pod *corev1.Pod, rt runtimeview.Pod, ending bool) corev1
 		Waiting: w.waiting, Started: started, Ready: ready,
 		Failure: failure, Ending: ending, Observed: true,
 		Message: w.message, Now: w.m.o.Clock.Now(),
-	})
+	}
 }
 
 // withOthers takes the node's own conditions from one list and all others from

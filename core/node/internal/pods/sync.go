@@ -45,12 +45,7 @@ func (w *worker) sync() (done bool) {
 		failure = w.deadline(pod)
 	}
 	ending := gone || failure != nil || pod.DeletionTimestamp != nil || ended(pod)
-	if !ending {
-		status := w.status(pod, rt, false)
-		if status.Phase == corev1.PodSucceeded || status.Phase == corev1.PodFailed {
-			ending = true // all containers have ended for good
-		}
-	}
+	ending = ending || podstatus.Finished(w.statusInput(pod, rt, false))
 	w.watchProbes(pod, rt, ending)
 	if ending {
 		done = w.end(pod, gone, rt)

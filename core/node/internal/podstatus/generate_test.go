@@ -133,3 +133,28 @@ func TestConditionsKeepTimesAndOthers(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+func TestFinished(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
+	for name, c := range map[string]struct {
+		policy corev1.RestartPolicy
+		runs   []*pluginv1.Container
+		want   bool
+	}{
+		"only the sidecar is left":         {"Never", []*pluginv1.Container{run("i", 0, running, 0), run("a", 0, exited, 0)}, true},
+		"only a sidecar that fails":        {"OnFailure", []*pluginv1.Container{run("i", 3, exited, 1), run("a", 0, exited, 0)}, true},
+		"the container runs":               {"Never", []*pluginv1.Container{run("i", 0, running, 0), run("a", 0, running, 0)}, false},
+		"the container is to come again":   {"OnFailure", []*pluginv1.Container{run("i", 0, running, 0), run("a", 0, exited, 1)}, false},
+		"the container always comes again": {"Always", []*pluginv1.Container{run("i", 0, running, 0), run("a", 0, exited, 0)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &corev1.Pod{Spec: corev1.PodSpec{
+				RestartPolicy: c.policy, InitContainers: []corev1.Container{{Name: "i", RestartPolicy: &always}}, Containers: []corev1.Container{{Name: "a"}},
+			}, Status: corev1.PodStatus{Phase: corev1.PodRunning}}
+			in := Input{Pod: p, Containers: c.runs, Observed: true, Now: start, Started: map[string]bool{"i": true}, RuntimeName: "fake"}
+			if got := Finished(in); got != c.want {
+				t.Errorf("finished: %v", got)
+			}
+		})
+	}
+}

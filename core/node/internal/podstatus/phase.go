@@ -9,7 +9,7 @@ import (
 // phase follows from the containers' states. A pod with a container that still
 // runs is never in a final phase.
 func phase(in Input, s *corev1.PodStatus) corev1.PodPhase {
-	if p := in.Pod.Status.Phase; p == corev1.PodFailed || p == corev1.PodSucceeded {
+	if p := in.Pod.Status.Phase; isFinal(p) {
 		return p
 	}
 	anyRunning := false
@@ -20,7 +20,7 @@ func phase(in Input, s *corev1.PodStatus) corev1.PodPhase {
 	if in.Failure != nil {
 		p = corev1.PodFailed
 	}
-	if (p == corev1.PodFailed || p == corev1.PodSucceeded) && anyRunning {
+	if isFinal(p) && anyRunning {
 		if in.Pod.Status.Phase == corev1.PodPending {
 			return corev1.PodPending
 		}
@@ -28,6 +28,15 @@ func phase(in Input, s *corev1.PodStatus) corev1.PodPhase {
 	}
 	return p
 }
+
+// Finished: all containers but sidecars have ended for good. The sidecars are
+// then to be ended too; until they have, the phase is not a final one.
+func Finished(in Input) bool {
+	s := Generate(in)
+	return isFinal(s.Phase) || isFinal(computePhase(in, &s))
+}
+
+func isFinal(p corev1.PodPhase) bool { return p == corev1.PodFailed || p == corev1.PodSucceeded }
 
 func computePhase(in Input, s *corev1.PodStatus) corev1.PodPhase {
 	policy := in.Pod.Spec.RestartPolicy
