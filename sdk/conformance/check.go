@@ -37,6 +37,8 @@ func typeChecks(t pluginv1.PluginType) []Check {
 		return volumeChecks()
 	case pluginv1.PluginType_PLUGIN_TYPE_NETWORK:
 		return networkChecks()
+	case pluginv1.PluginType_PLUGIN_TYPE_PROXY:
+		return proxyChecks()
 	default:
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -59,6 +60,8 @@ func newSite(node *pluginv1.NodeInfo, dir string) (*site, error) {
 		ip("link add %s type veth peer name eth0 netns %s", nodeLink, s.outside.path),
 		ip("addr add %s/24 dev %s", address, nodeLink),
 		ip("link set %s up", nodeLink),
+		// What nobody takes leaves the node by this route, if it is let go.
+		ip("route add default via %s", s.outsideAddress),
 		s.outside.do(func() error {
 			return errors.Join(
 				ip("addr add %s/24 dev eth0", s.outsideAddress),
@@ -179,6 +182,10 @@ func askOn(conn net.Conn, patience time.Duration) (answer, error) {
 // for a neighbour, and far above what a refusal takes.
 const atOnce = time.Second
 
+// refusals are what the kernel says; EPERM to one who sends UDP on the node
+// that rejects it.
+var refusals = []error{syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EPERM}
+
 // refused checks that an address is refused at once. A busy machine may hold up
 // one try, but not three.
 func refused(ns *netNamespace, network, address string) error {
@@ -190,7 +197,7 @@ func refused(ns *netNamespace, network, address string) error {
 		switch {
 		case err == nil:
 			return fmt.Errorf("%s %s is answered by %s", network, address, a.server)
-		case !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EHOSTUNREACH) && !errors.Is(err, syscall.ENETUNREACH):
+		case !slices.ContainsFunc(refusals, func(e error) bool { return errors.Is(err, e) }):
 			return fmt.Errorf("%s %s is not rejected: %w", network, address, err)
 		case took < atOnce:
 			return nil

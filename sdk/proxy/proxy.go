@@ -33,6 +33,15 @@ type Proxy interface {
 	Leave(ctx context.Context) error
 }
 
+// Verifier is optional: a proxy whose rules others can take away, as those in
+// packet filters that a machine has for all, finds out here.
+type Verifier interface {
+	// Verify reports whether what Sync put in force is there. It is called
+	// every few seconds between Syncs and should be cheap. Where it says no,
+	// Sync follows with All set.
+	Verify(ctx context.Context) (intact bool, err error)
+}
+
 // State is everything that the node's proxy has to know.
 type State struct {
 	// Revision grows with every state.

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
 
 	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
-	"github.com/pintle-io/pintle/sdk/errs"
 	"github.com/pintle-io/pintle/sdk/plugin"
 )
 
@@ -24,11 +21,14 @@ const (
 	retryMost  = 30 * time.Second
 )
 
+// verifyEvery is the time between two looks of a Verifier.
+const verifyEvery = 10 * time.Second
+
 // Serve runs the plugin until its host goes away. It does not return.
 func Serve(info plugin.Info, p Proxy) { plugin.Serve(info, Contract(p)) }
 
 // Contract is the plugin's side of the wire: Go to gRPC.
-func Contract(p Proxy) plugin.Contract { return &server{proxy: p} }
+func Contract(p Proxy) plugin.Contract { return &server{proxy: p, verifyEvery: verifyEvery} }
 
 type server struct {
 	pluginv1.UnimplementedProxyServer
@@ -36,6 +36,8 @@ type server struct {
 	// turn is held while the implementation works, so that a new stream waits
 	// for the end of the old one's Sync.
 	turn sync.Mutex
+	// verifyEvery is the constant but in tests.
+	verifyEvery time.Duration
 }
 
 func (s *server) Type() pluginv1.PluginType           { return pluginv1.PluginType_PLUGIN_TYPE_PROXY }
@@ -71,6 +73,9 @@ func (s *server) Sync(stream grpc.BidiStreamingServer[pluginv1.SyncProxyRequest,
 			}
 		}
 	}()
+	if v, ok := s.proxy.(Verifier); ok {
+		go s.verify(stream.Context(), v, pending)
+	}
 	retry := retryFirst
 	for {
 		state, ok := pending.next(stream.Context())
@@ -101,101 +106,27 @@ func (s *server) sync(ctx context.Context, state *State) (*Result, error) {
 	return s.proxy.Sync(ctx, state)
 }
 
-// pending is the state as received with what the implementation was not told
-// yet. Its size is that of the cluster's services; merging is what bounds it.
-type pending struct {
-	mu        sync.Mutex
-	services  map[string]*Service
-	revision  uint64
-	changed   map[string]bool
-	all       bool
-	started   bool
-	closed    bool
-	notBefore time.Time
-	wake      chan struct{}
-}
-
-func newPending() *pending {
-	return &pending{services: map[string]*Service{}, changed: map[string]bool{}, wake: make(chan struct{}, 1)}
-}
-
-func (p *pending) merge(req *pluginv1.SyncProxyRequest) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case req.GetFull():
-		p.services, p.all, p.started = map[string]*Service{}, true, true
-	case !p.started:
-		return errs.InvalidArgument("the first request of a stream must have full set")
-	}
-	for _, service := range req.GetSet() {
-		key := service.GetNamespace() + "/" + service.GetName()
-		p.services[key], p.changed[key] = service, true
-	}
-	for _, key := range req.GetRemoved() {
-		delete(p.services, key)
-		p.changed[key] = true
-	}
-	p.revision, p.notBefore = req.GetRevision(), time.Time{}
-	p.signal()
-	return nil
-}
-
-// next waits for a state that differs from the one handed out before.
-func (p *pending) next(ctx context.Context) (*State, bool) {
+// verify looks whether the rules are there until the stream ends.
+func (s *server) verify(ctx context.Context, v Verifier, pending *pending) {
+	ticker := time.NewTicker(s.verifyEvery)
+	defer ticker.Stop()
 	for {
-		p.mu.Lock()
-		var delay <-chan time.Time
-		if p.all || len(p.changed) > 0 {
-			wait := time.Until(p.notBefore)
-			if wait <= 0 {
-				state := &State{
-					Revision: p.revision, Services: maps.Clone(p.services),
-					Changed: slices.Sorted(maps.Keys(p.changed)), All: p.all,
-				}
-				p.changed, p.all = map[string]bool{}, false
-				p.mu.Unlock()
-				return state, true
-			}
-			delay = time.After(wait)
-		}
-		closed := p.closed
-		p.mu.Unlock()
-		if closed {
-			return nil, false
-		}
 		select {
-		case <-p.wake:
-		case <-delay:
 		case <-ctx.Done():
-			return nil, false
+			return
+		case <-ticker.C:
 		}
-	}
-}
-
-// again puts back what a failed Sync did not do.
-func (p *pending) again(state *State, after time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.all = p.all || state.All
-	for _, key := range state.Changed {
-		p.changed[key] = true
-	}
-	if p.revision == state.Revision {
-		p.notBefore = time.Now().Add(after)
-	}
-}
-
-func (p *pending) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	p.signal()
-}
-
-func (p *pending) signal() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
+		s.turn.Lock()
+		intact, err := v.Verify(ctx)
+		s.turn.Unlock()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			slog.Warn("the rules of services could not be looked at", "err", err)
+		case !intact:
+			slog.Warn("somebody removed rules of services, making them again")
+			pending.redo()
+		}
 	}
 }

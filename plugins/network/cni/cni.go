@@ -175,6 +175,9 @@ func (c *cni) Attach(ctx context.Context, req *network.AttachRequest) (*network.
 		}
 		return nil, attachError(req.GetSandboxId(), err)
 	}
+	if err := noRedirects(result); err != nil {
+		slog.Warn("a pod will be told of shorter ways that are none", "sandbox", req.GetSandboxId(), "err", err)
+	}
 	return response(result)
 }
 

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -29,6 +31,30 @@ func enableForwarding(ranges []string) error {
 	if haveIPv6() && slices.ContainsFunc(ranges, func(cidr string) bool { return !isV4(cidr) }) {
 		if err := os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0); err != nil {
 			return errs.FailedPrecondition("enabling IPv6 forwarding: %v", err)
+		}
+	}
+	return nil
+}
+
+// noRedirects keeps the node from telling pods of a shorter way to what hangs on
+// the same link, as it would to one that reaches itself by its service or host
+// port: there is none, and the kernel's limit for ICMP to one address would hold
+// up the messages that say that nobody has a port. A link sends redirects where
+// either its own setting or that of all says so; all others keep their own.
+func noRedirects(result any) error {
+	r, ok := result.(*types100.Result)
+	if !ok {
+		return nil
+	}
+	settings := []string{"all"}
+	for _, i := range r.Interfaces {
+		if link, err := netlink.LinkByName(i.Name); i.Sandbox == "" && err == nil && link.Type() == "veth" {
+			settings = append(settings, i.Name)
+		}
+	}
+	for _, s := range settings {
+		if err := os.WriteFile(filepath.Join("/proc/sys/net/ipv4/conf", s, "send_redirects"), []byte("0"), 0); err != nil {
+			return fmt.Errorf("turning ICMP redirects of %s off: %w", s, err)
 		}
 	}
 	return nil

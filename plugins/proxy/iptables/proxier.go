@@ -6,20 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
+	"net/netip"
 	"os/exec"
+	"strings"
 
 	"github.com/coreos/go-iptables/iptables"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/pintle-io/pintle/sdk/errs"
 	"github.com/pintle-io/pintle/sdk/plugin"
 	"github.com/pintle-io/pintle/sdk/proxy"
 )
-
-// routeProtocol marks the route that is ours, see rtnetlink(7).
-const routeProtocol netlink.RouteProtocol = 113
 
 // hook is a call of one of our chains from one of the kernel's.
 type hook struct{ table, chain, target string }
@@ -36,13 +32,26 @@ var hooks = []hook{
 // proxier is the plugin. What it remembers of the kernel's rules is only to
 // write less; a Sync with All set finds it out anew.
 type proxier struct {
-	ipt     *iptables.IPTables
 	cluster cluster
 	node    []string
-	applied ruleset
+	tables  []*tables
+	// inForce says that the rules are known and called from the kernel's
+	// chains.
+	inForce bool
 }
 
-var _ plugin.Configurer = (*proxier)(nil)
+// tables are those of one family.
+type tables struct {
+	family
+	ipt     *iptables.IPTables
+	applied ruleset
+	udp     udpEndpoints
+}
+
+var (
+	_ plugin.Configurer = (*proxier)(nil)
+	_ proxy.Verifier    = (*proxier)(nil)
+)
 
 func (p *proxier) Configure(_ context.Context, req *plugin.ConfigureRequest) error {
 	config := struct {
@@ -54,100 +63,129 @@ func (p *proxier) Configure(_ context.Context, req *plugin.ConfigureRequest) err
 	if config.MasqueradeBit > 31 {
 		return errs.InvalidArgument("masqueradeBit %d is not between 0 and 31", config.MasqueradeBit)
 	}
-	var err error
-	if p.ipt, err = iptables.New(); err != nil {
-		return errs.FailedPrecondition("looking for iptables: %v", err).WithHint("install the package iptables")
-	}
 	p.cluster = cluster{
 		podCIDRs: req.GetNode().GetClusterCidrs(), serviceCIDRs: req.GetNode().GetServiceCidrs(),
 		mark: fmt.Sprintf("0x%x", 1<<config.MasqueradeBit),
 	}
 	p.node = req.GetNode().GetAddresses()
+	p.tables = nil
+	for _, f := range families(p.cluster.serviceCIDRs) {
+		ipt, err := iptables.NewWithProtocol(f.protocol)
+		if err != nil {
+			return errs.FailedPrecondition("looking for iptables: %v", err).WithHint("install the package iptables")
+		}
+		p.tables = append(p.tables, &tables{family: f, ipt: ipt})
+	}
 	return p.route()
 }
 
-// route gives service addresses a route that leads nowhere: on a node without a
-// default route a local client would be refused before the translation is
-// looked up, and on one with it an address that no service holds would leave.
-func (p *proxier) route() error {
-	lo, err := netlink.LinkByName("lo")
-	if err != nil {
-		return fmt.Errorf("looking for the loopback link: %w", err)
-	}
-	if err := netlink.LinkSetUp(lo); err != nil {
-		return fmt.Errorf("bringing the loopback link up: %w", err)
-	}
-	var source net.IP
-	for _, a := range p.node {
-		if v4(a) {
-			source = net.ParseIP(a)
-			break
-		}
-	}
-	for _, cidr := range p.cluster.serviceCIDRs {
-		_, dst, err := net.ParseCIDR(cidr)
-		if err != nil {
-			return errs.InvalidArgument("service range %q: %v", cidr, err)
-		}
-		if !v4(cidr) {
-			continue
-		}
-		route := &netlink.Route{Dst: dst, LinkIndex: lo.Attrs().Index, Protocol: routeProtocol, Scope: netlink.SCOPE_LINK, Src: source}
-		if err := netlink.RouteReplace(route); err != nil {
-			return fmt.Errorf("adding the route for service addresses %s: %w", cidr, err)
-		}
-	}
-	return nil
-}
-
 func (p *proxier) Sync(ctx context.Context, state *proxy.State) (*proxy.Result, error) {
-	if state.All {
-		if err := p.discover(ctx); err != nil {
+	services, failed := valid(state.Services)
+	whole := state.All || !p.inForce
+	if whole {
+		if err := p.route(); err != nil {
 			return nil, err
 		}
 	}
-	want, failed := build(p.cluster, state.Services)
-	nat := difference("nat", p.applied.nat, want.nat)
-	filter := difference("filter", p.applied.filter, want.filter)
-	if nat+filter != "" {
-		if err := restore(ctx, nat+filter); err != nil {
-			// What is in the kernel now is not known.
-			if again := p.discover(ctx); again != nil {
-				slog.Warn("reading the rules back failed", "err", again)
-			}
+	// Where this fails, what is in the kernel is not known.
+	p.inForce = false
+	for _, t := range p.tables {
+		if err := t.sync(ctx, p.cluster, services, whole); err != nil {
 			return nil, err
 		}
 	}
-	p.applied = want
-	if state.All {
-		if err := p.hang(); err != nil {
-			return nil, err
-		}
-	}
+	p.inForce = true
 	return &proxy.Result{Errors: failed}, nil
 }
 
+// sync puts the services in force in one family.
+func (t *tables) sync(ctx context.Context, c cluster, services map[string]*proxy.Service, whole bool) error {
+	if whole {
+		if err := t.discover(ctx); err != nil {
+			return err
+		}
+	}
+	want := build(c, t.family, services)
+	input := difference("nat", t.applied.nat, want.nat) + difference("filter", t.applied.filter, want.filter)
+	if input != "" {
+		if err := t.put(ctx, input); err != nil {
+			return err
+		}
+	}
+	t.applied = want
+	if whole {
+		if err := t.hang(); err != nil {
+			return err
+		}
+	}
+	udp := udpOf(t.family, services)
+	if whole || t.udp.changed(udp) {
+		stale := staleFlows{before: t.udp, after: udp}
+		for _, cidr := range t.own(c.serviceCIDRs) {
+			if prefix, err := netip.ParsePrefix(cidr); err == nil {
+				stale.services = append(stale.services, prefix)
+			}
+		}
+		if err := forgetStale(t.family, stale); err != nil {
+			// The rules are right; clients that go on sending may be late.
+			slog.Warn("UDP clients may reach endpoints that are gone", "err", err)
+		}
+	}
+	t.udp = udp
+	return nil
+}
+
+// Verify finds out when somebody flushed the tables or took our chains out of
+// the kernel's.
+func (p *proxier) Verify(context.Context) (bool, error) {
+	if !p.inForce {
+		return true, nil // Sync is tried again anyway, or there are no rules.
+	}
+	for _, t := range p.tables {
+		for _, table := range []string{"nat", "filter"} {
+			exists, err := t.ipt.ChainExists(table, canaryChain)
+			if err != nil {
+				return false, fmt.Errorf("looking for %s in the %s table: %w", canaryChain, table, err)
+			}
+			if !exists {
+				return false, nil
+			}
+			// The chain itself is the first line.
+			if lines, err := t.ipt.List(table, canaryChain); err != nil || len(lines) < 2 {
+				return false, err
+			}
+		}
+		for _, h := range hooks {
+			if called, err := t.ipt.Exists(h.table, h.chain, "-j", h.target); err != nil || !called {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
 // discover learns which chains a predecessor left.
-func (p *proxier) discover(ctx context.Context) error {
-	for _, t := range []struct {
+func (t *tables) discover(ctx context.Context) error {
+	t.applied = ruleset{family: t.family}
+	for _, table := range []struct {
 		name string
 		into *chains
-	}{{"nat", &p.applied.nat}, {"filter", &p.applied.filter}} {
-		out, err := exec.CommandContext(ctx, "iptables-save", "-t", t.name).Output()
+	}{{"nat", &t.applied.nat}, {"filter", &t.applied.filter}} {
+		out, err := exec.CommandContext(ctx, t.save, "-t", table.name).Output()
 		if err != nil {
-			return errs.Unavailable("reading the %s table: %v", t.name, withStderr(err))
+			return errs.Unavailable("reading the %s table: %v", table.name, withStderr(err))
 		}
-		*t.into = parseSave(string(out))
+		*table.into = parseSave(string(out))
 	}
 	return nil
 }
 
 // hang calls our chains from the kernel's, first of all.
-func (p *proxier) hang() error {
+func (t *tables) hang() error {
 	for _, h := range hooks {
-		exists, err := p.ipt.Exists(h.table, h.chain, "-j", h.target)
+		exists, err := t.ipt.Exists(h.table, h.chain, "-j", h.target)
 		if err == nil && !exists {
-			err = p.ipt.Insert(h.table, h.chain, 1, "-j", h.target)
+			err = t.ipt.Insert(h.table, h.chain, 1, "-j", h.target)
 		}
 		if err != nil {
 			return errs.Unavailable("calling %s from %s: %v", h.target, h.chain, err)
@@ -157,42 +195,43 @@ func (p *proxier) hang() error {
 }
 
 func (p *proxier) Leave(ctx context.Context) error {
-	for _, h := range hooks {
-		if exists, err := p.ipt.ChainExists(h.table, h.target); err != nil || !exists {
-			continue
-		}
-		if err := p.ipt.DeleteIfExists(h.table, h.chain, "-j", h.target); err != nil {
-			return fmt.Errorf("removing the call of %s from %s: %w", h.target, h.chain, err)
-		}
-	}
-	if err := p.discover(ctx); err != nil {
-		return err
-	}
-	input := difference("nat", p.applied.nat, nil) + difference("filter", p.applied.filter, nil)
-	if input != "" {
-		if err := restore(ctx, input); err != nil {
+	p.inForce = false
+	for _, t := range p.tables {
+		if err := t.leave(ctx); err != nil {
 			return err
 		}
 	}
-	p.applied = ruleset{}
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Protocol: routeProtocol}, netlink.RT_FILTER_PROTOCOL)
-	if err != nil {
-		return fmt.Errorf("listing the routes of service addresses: %w", err)
-	}
-	for _, r := range routes {
-		if err := netlink.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("removing the route of service addresses %s: %w", r.Dst, err)
+	return unroute()
+}
+
+func (t *tables) leave(ctx context.Context) error {
+	for _, h := range hooks {
+		if exists, err := t.ipt.ChainExists(h.table, h.target); err != nil || !exists {
+			continue
+		}
+		if err := t.ipt.DeleteIfExists(h.table, h.chain, "-j", h.target); err != nil {
+			return fmt.Errorf("removing the call of %s from %s: %w", h.target, h.chain, err)
 		}
 	}
+	if err := t.discover(ctx); err != nil {
+		return err
+	}
+	input := difference("nat", t.applied.nat, nil) + difference("filter", t.applied.filter, nil)
+	if input != "" {
+		if err := t.put(ctx, input); err != nil {
+			return err
+		}
+	}
+	t.applied, t.udp = ruleset{}, nil
 	return nil
 }
 
-// restore applies changes to whole tables at once.
-func restore(ctx context.Context, input string) error {
-	cmd := exec.CommandContext(ctx, "iptables-restore", "--noflush", "--wait", "5")
-	cmd.Stdin = bytes.NewReader([]byte(input))
+// put applies changes to whole tables at once.
+func (t *tables) put(ctx context.Context, input string) error {
+	cmd := exec.CommandContext(ctx, t.restore, "--noflush", "--wait", "5")
+	cmd.Stdin = strings.NewReader(input)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return errs.Unavailable("iptables-restore: %v: %s", err, bytes.TrimSpace(out))
+		return errs.Unavailable("%s: %v: %s", t.restore, err, bytes.TrimSpace(out))
 	}
 	return nil
 }

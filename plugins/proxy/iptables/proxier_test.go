@@ -129,8 +129,8 @@ func TestServicesReachEndpoints(t *testing.T) {
 			}
 		}
 		// A change of one endpoint touches that service's chains alone.
-		before := p.applied
-		after, _ := build(p.cluster, map[string]*proxy.Service{
+		before := p.tables[0].applied
+		after := build(p.cluster, ipv4(), map[string]*proxy.Service{
 			"d/web":   service("web", "10.43.0.10", 30080, "192.0.2.12"),
 			"d/empty": service("empty", "10.43.0.11", 0),
 		})
@@ -143,7 +143,7 @@ func TestServicesReachEndpoints(t *testing.T) {
 			return errors.New("one endpoint changed, and so did the filter table")
 		}
 		// A successor takes over and puts the change in force.
-		next := &proxier{ipt: p.ipt, cluster: p.cluster, node: p.node}
+		next := &proxier{cluster: p.cluster, node: p.node, tables: []*tables{{family: ipv4(), ipt: p.tables[0].ipt}}}
 		state.Services["d/web"] = service("web", "10.43.0.10", 30080, "192.0.2.12")
 		if _, err := next.Sync(ctx, state); err != nil {
 			return err

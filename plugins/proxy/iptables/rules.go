@@ -21,10 +21,17 @@ const (
 	markChain        = prefix + "MARK-MASQ"
 	postroutingChain = prefix + "POSTROUTING"
 	rejectChain      = prefix + "REJECT"
+	// strangersChain marks what no pod sends.
+	strangersChain = prefix + "STRANGERS"
+	// canaryChain is called by nobody: where its rule is gone, so are others.
+	canaryChain = prefix + "CANARY"
 )
 
-// ruleset is the wanted content of the two tables.
-type ruleset struct{ nat, filter chains }
+// ruleset is the wanted content of the two tables of one family.
+type ruleset struct {
+	nat, filter chains
+	family      family
+}
 
 // cluster is what rules need to know beside the services.
 type cluster struct {
@@ -33,140 +40,145 @@ type cluster struct {
 	mark string
 }
 
-// build makes the rules for a state. Errors are by service.
-func build(c cluster, services map[string]*proxy.Service) (ruleset, map[string]string) {
-	r := ruleset{nat: chains{}, filter: chains{}}
-	failed := map[string]string{}
+// build makes the rules of one family for services that are valid.
+func build(c cluster, f family, services map[string]*proxy.Service) ruleset {
+	r := ruleset{nat: chains{}, filter: chains{}, family: f}
 	for _, chain := range []string{servicesChain, nodePortsChain} {
 		r.nat[chain] = nil
 	}
-	r.filter[rejectChain] = nil
+	for _, table := range []chains{r.nat, r.filter} {
+		table.add(canaryChain, "-j RETURN")
+	}
+	r.filter.add(rejectChain, "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN")
 	r.nat.add(markChain, "-j MARK --set-xmark", c.mark+"/"+c.mark)
 	r.nat.add(postroutingChain, "-m mark ! --mark", c.mark+"/"+c.mark, "-j RETURN")
 	r.nat.add(postroutingChain, "-j MARK --set-xmark", c.mark+"/"+c.mark)
 	r.nat.add(postroutingChain, "-j MASQUERADE")
+	for _, cidr := range f.own(c.podCIDRs) {
+		r.nat.add(strangersChain, "-s", cidr, "-j RETURN")
+	}
+	if _, known := r.nat[strangersChain]; known {
+		r.nat.add(strangersChain, "-j", markChain)
+	}
 	for _, key := range slices.Sorted(maps.Keys(services)) {
 		for _, port := range services[key].GetPorts() {
-			if err := r.servicePort(c, key, services[key], port); err != nil {
-				failed[key] = err.Error()
-			}
+			r.servicePort(c, key, services[key], port)
 		}
 	}
-	r.nat.add(servicesChain, "-m addrtype --dst-type LOCAL -j", nodePortsChain)
-	for _, cidr := range c.serviceCIDRs {
-		if v4(cidr) {
-			r.reject("-d " + cidr)
-		}
+	// A connection from a loopback address can't leave the node, translated or
+	// not.
+	r.nat.add(servicesChain, "! -d", f.loopback, "-m addrtype --dst-type LOCAL -j", nodePortsChain)
+	for _, cidr := range f.own(c.serviceCIDRs) {
+		r.reject("-d " + cidr)
 	}
-	return r, failed
+	return r
 }
 
 // reject answers at once: TCP with a reset, all else with an ICMP message.
 func (r *ruleset) reject(match string) {
 	r.filter.add(rejectChain, match, "-p tcp -j REJECT --reject-with tcp-reset")
-	r.filter.add(rejectChain, match, "-j REJECT --reject-with icmp-port-unreachable")
+	r.filter.add(rejectChain, match, "-j REJECT --reject-with", r.family.unreachable)
 }
 
 // servicePort adds one port of one service under all of its addresses.
-func (r *ruleset) servicePort(c cluster, key string, s *proxy.Service, p *proxy.Port) error {
-	protocol := strings.ToLower(p.GetProtocol())
-	if protocol == "" {
-		protocol = "tcp"
-	}
-	if !slices.Contains([]string{"tcp", "udp", "sctp"}, protocol) {
-		return fmt.Errorf("port %d: protocol %q is none of TCP, UDP and SCTP", p.GetPort(), p.GetProtocol())
-	}
+func (r *ruleset) servicePort(c cluster, key string, s *proxy.Service, p *proxy.Port) {
+	f := r.family
+	protocol := protocolOf(p)
 	id := key + ":" + p.GetName() + ":" + protocol + ":" + strconv.Itoa(int(p.GetPort()))
-	all := usable(p.GetEndpoints(), false)
-	local := usable(p.GetEndpoints(), true)
-	inside, outside := all, all
-	if s.GetInternalTrafficPolicy() == proxy.TrafficPolicyLocal {
-		inside = local
+	local := s.GetExternalTrafficPolicy() == proxy.TrafficPolicyLocal
+	at := func(ip string) string {
+		return fmt.Sprintf("-d %s/%d -p %s -m %s --dport %d", ip, f.bits, protocol, protocol, p.GetPort())
 	}
-	if s.GetExternalTrafficPolicy() == proxy.TrafficPolicyLocal {
-		outside = local
-	}
-	dport := fmt.Sprintf("--dport %d", p.GetPort())
 
-	insideChain := r.balance(id, "SVC", protocol, s.GetAffinitySeconds(), inside)
-	for _, ip := range v4s(s.GetClusterIps()) {
-		match := fmt.Sprintf("-d %s/32 -p %s -m %s %s", ip, protocol, protocol, dport)
-		if insideChain == "" {
-			r.rejectPort(match, protocol)
+	for _, ip := range f.own(s.GetClusterIps()) {
+		chain := r.balance(id, s, p, s.GetInternalTrafficPolicy() == proxy.TrafficPolicyLocal)
+		if chain == "" {
+			r.rejectPort(at(ip), protocol)
 			continue
 		}
-		for _, cidr := range c.podCIDRs {
-			if v4(cidr) {
-				// Clients beyond the pods' network would get answers from an
-				// address that they did not ask.
-				r.nat.add(servicesChain, "! -s", cidr, match, "-j", markChain)
-				break
-			}
+		if _, known := r.nat[strangersChain]; known {
+			// Clients beyond the pods' network would get answers from an
+			// address that they did not ask.
+			r.nat.add(servicesChain, at(ip), "-j", strangersChain)
 		}
-		r.nat.add(servicesChain, match, "-j", insideChain)
+		r.nat.add(servicesChain, at(ip), "-j", chain)
 	}
 
-	externals := append(v4s(s.GetExternalIps()), v4s(s.GetLoadBalancerIps())...)
+	externals := f.own(slices.Concat(s.GetExternalIps(), s.GetLoadBalancerIps()))
 	if len(externals) == 0 && p.GetNodePort() == 0 {
-		return nil
+		return
 	}
-	outsideChain := ""
-	if len(outside) > 0 {
-		outsideChain = chainName("EXT", id)
-		if s.GetExternalTrafficPolicy() != proxy.TrafficPolicyLocal {
-			r.nat.add(outsideChain, "-j", markChain)
-			r.nat.add(outsideChain, "-j", r.balance(id, "SVC", protocol, s.GetAffinitySeconds(), outside))
-		} else {
-			// What the node itself or its pods send may go anywhere.
-			if anywhere := r.balance(id, "ALL", protocol, s.GetAffinitySeconds(), all); anywhere != "" {
-				for _, cidr := range c.podCIDRs {
-					if v4(cidr) {
-						r.nat.add(outsideChain, "-s", cidr, "-j", anywhere)
-					}
-				}
-				r.nat.add(outsideChain, "-m addrtype --src-type LOCAL -j", markChain)
-				r.nat.add(outsideChain, "-m addrtype --src-type LOCAL -j", anywhere)
-			}
-			r.nat.add(outsideChain, "-j", r.balance(id, "SVL", protocol, s.GetAffinitySeconds(), outside))
-		}
-	}
+	chain, rejects := r.external(c, id, s, p, local)
 	for _, ip := range externals {
-		match := fmt.Sprintf("-d %s/32 -p %s -m %s %s", ip, protocol, protocol, dport)
-		if outsideChain == "" {
-			r.rejectPort(match, protocol)
-			continue
+		if chain != "" {
+			r.nat.add(servicesChain, at(ip), "-j", chain)
 		}
-		r.nat.add(servicesChain, match, "-j", outsideChain)
+		if rejects {
+			r.rejectPort(at(ip), protocol)
+		}
 	}
 	if p.GetNodePort() != 0 {
 		match := fmt.Sprintf("-p %s -m %s --dport %d", protocol, protocol, p.GetNodePort())
-		if outsideChain == "" {
+		if chain != "" {
+			r.nat.add(nodePortsChain, match, "-j", chain)
+		}
+		if rejects {
 			r.rejectPort("-m addrtype --dst-type LOCAL "+match, protocol)
-		} else {
-			r.nat.add(nodePortsChain, match, "-j", outsideChain)
 		}
 	}
-	return nil
+}
+
+// external makes the chain for what arrives at addresses outside the cluster's
+// ranges; rejects says that something of it is left that goes nowhere.
+func (r *ruleset) external(c cluster, id string, s *proxy.Service, p *proxy.Port, local bool) (chain string, rejects bool) {
+	all := r.balance(id, s, p, false)
+	if all == "" {
+		return "", true
+	}
+	chain = chainName("EXT", id)
+	if !local {
+		r.nat.add(chain, "-j", markChain)
+		r.nat.add(chain, "-j", all)
+		return chain, false
+	}
+	// What the node itself or its pods send may go anywhere.
+	for _, cidr := range r.family.own(c.podCIDRs) {
+		r.nat.add(chain, "-s", cidr, "-j", all)
+	}
+	r.nat.add(chain, "-m addrtype --src-type LOCAL -j", markChain)
+	r.nat.add(chain, "-m addrtype --src-type LOCAL -j", all)
+	here := r.balance(id, s, p, true)
+	if here != "" {
+		r.nat.add(chain, "-j", here)
+	}
+	return chain, here == ""
 }
 
 func (r *ruleset) rejectPort(match, protocol string) {
-	with := "icmp-port-unreachable"
+	with := r.family.unreachable
 	if protocol == "tcp" {
 		with = "tcp-reset"
 	}
 	r.filter.add(rejectChain, match, "-j REJECT --reject-with", with)
 }
 
-// balance makes the chain that spreads connections over endpoints and returns
-// its name, "" where there is none to go to.
-func (r *ruleset) balance(id, kind, protocol string, affinity int32, endpoints []*proxy.Endpoint) string {
+// balance makes the chain that spreads connections over the endpoints of a
+// port, all or those on this node, and returns its name, "" where there is none
+// to go to.
+func (r *ruleset) balance(id string, s *proxy.Service, p *proxy.Port, localOnly bool) string {
+	endpoints := usable(r.family, p.GetEndpoints(), localOnly)
 	if len(endpoints) == 0 {
 		return ""
+	}
+	kind := "SVC"
+	if localOnly {
+		kind = "SVL"
 	}
 	chain := chainName(kind, id)
 	if _, made := r.nat[chain]; made {
 		return chain
 	}
+	protocol, affinity := protocolOf(p), s.GetAffinitySeconds()
 	var targets []string
 	for _, e := range endpoints {
 		to := net.JoinHostPort(e.GetAddress(), strconv.Itoa(int(e.GetPort())))
@@ -176,7 +188,7 @@ func (r *ruleset) balance(id, kind, protocol string, affinity int32, endpoints [
 			continue
 		}
 		// A pod that reaches itself would see its own address as the client's.
-		r.nat.add(target, "-s", e.GetAddress()+"/32 -j", markChain)
+		r.nat.add(target, fmt.Sprintf("-s %s/%d -j", e.GetAddress(), r.family.bits), markChain)
 		if affinity > 0 {
 			r.nat.add(target, "-m recent --name", target, "--set --rsource", "-p", protocol, "-m", protocol, "-j DNAT --to-destination", to)
 		} else {
@@ -201,11 +213,11 @@ func (r *ruleset) balance(id, kind, protocol string, affinity int32, endpoints [
 
 // usable picks the endpoints that connections may go to: the ready ones or,
 // where there is none, those that still serve while they end.
-func usable(endpoints []*proxy.Endpoint, localOnly bool) []*proxy.Endpoint {
+func usable(f family, endpoints []*proxy.Endpoint, localOnly bool) []*proxy.Endpoint {
 	var ready, ending []*proxy.Endpoint
 	for _, e := range endpoints {
 		switch {
-		case localOnly && !e.GetLocal(), !v4(e.GetAddress()):
+		case localOnly && !e.GetLocal(), !f.is(e.GetAddress()):
 		case e.GetReady():
 			ready = append(ready, e)
 		case e.GetServingTerminating():
@@ -226,14 +238,4 @@ func usable(endpoints []*proxy.Endpoint, localOnly bool) []*proxy.Endpoint {
 func chainName(kind, id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return prefix + kind + "-" + base32.StdEncoding.EncodeToString(sum[:])[:16]
-}
-
-func v4(address string) bool {
-	host, _, _ := strings.Cut(address, "/")
-	ip := net.ParseIP(host)
-	return ip != nil && ip.To4() != nil
-}
-
-func v4s(addresses []string) []string {
-	return slices.DeleteFunc(slices.Clone(addresses), func(a string) bool { return !v4(a) })
 }
