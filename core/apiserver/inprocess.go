@@ -212,6 +212,8 @@ func (w *inProcessWriter) Read(p []byte) (int, error) {
 
 // Close ends the handler, as the end of a connection would.
 func (w *inProcessWriter) Close() error {
+	// The end of the context would say so too, but only after a while.
+	w.fail(context.Canceled)
 	w.cancel()
 	return nil
 }
