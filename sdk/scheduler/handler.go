@@ -5,7 +5,6 @@ import (
 	"log/slog"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
 	"github.com/pintle-io/pintle/sdk/controller/stream"
@@ -26,6 +25,8 @@ type handler struct {
 	assumed map[string]*assumption
 	// stuck are the pods that fitted nowhere, with why.
 	stuck map[string]*stuckPod
+	// failures are what was found about them.
+	failures failures
 }
 
 // assumption is a pod that is counted on its node before the stream shows it.
@@ -132,7 +133,7 @@ func (h *handler) changePlaced(c *pluginv1.Change, deleted bool, wake map[string
 	case assumed:
 		// Until now it could have been taken back.
 		h.came(pod, wake)
-	case !labels.Equals(before.Labels, pod.Labels), before.terminating != pod.terminating, !sameResources(&before.Requests, &pod.Requests):
+	case !sameToOthers(before, pod):
 		h.left(before, wake)
 		h.came(pod, wake)
 	}
@@ -223,7 +224,7 @@ func (h *handler) answer(d *pluginv1.Decision, key string) {
 		explain(d, pod, pod.unreadable.Error())
 		return
 	}
-	v := h.decider.decide(pod)
+	v := h.look(pod)
 	if v.node == nil {
 		h.stuck[key] = newStuckPod(pod, &v)
 		explain(d, pod, v.message())
@@ -231,6 +232,26 @@ func (h *handler) answer(d *pluginv1.Decision, key string) {
 	}
 	h.assume(key, pod, v.node.Name, d.GetWorkId())
 	bind(d, pod, &v)
+}
+
+// look looks for a node, where one just like the pod was not looked for in vain
+// already. What a profile's own filters look at is not known here.
+func (h *handler) look(pod *Pod) verdict {
+	shape, shaped := "", len(h.decider.profile.Filters) == 0
+	if shaped && len(h.stuck) > 0 {
+		shape = pod.shape()
+		if v, ok := h.failures.find(shape, h.view); ok {
+			return v
+		}
+	}
+	v := h.decider.decide(pod)
+	if v.node == nil && shaped {
+		if shape == "" {
+			shape = pod.shape()
+		}
+		h.failures.keep(shape, v, h.view)
+	}
+	return v
 }
 
 // assume counts the pod on its node from now on.

@@ -35,6 +35,8 @@ type model struct {
 	// due are the pods that the core would ask about.
 	due map[string]bool
 	uid int
+	// cores of each node that ever was.
+	cores map[string]int
 }
 
 const (
@@ -47,7 +49,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	return &model{
 		cluster: newCluster(t, profile), rand: rand.New(rand.NewPCG(seed, 1)),
 		nodes: map[string]*corev1.Node{}, pods: map[string]*corev1.Pod{}, untold: map[string]bool{}, untoldNodes: map[string]bool{},
-		shown: map[string]uint32{}, flying: map[string]*pluginv1.Decision{}, due: map[string]bool{},
+		shown: map[string]uint32{}, flying: map[string]*pluginv1.Decision{}, due: map[string]bool{}, cores: map[string]int{},
 	}
 }
 
@@ -74,32 +76,16 @@ func (m *model) changeNode() {
 	if m.nodes[name] != nil && m.rand.IntN(4) == 0 {
 		delete(m.nodes, name)
 	} else {
-		cores := 2 + m.rand.IntN(3)
-		if old := m.nodes[name]; old != nil {
-			// Never fewer: a node that shrinks is overcommitted by nobody's
-			// decision.
-			q := old.Status.Allocatable["cpu"]
-			cores = max(cores, int(q.Value()))
-		}
-		if m.hosts(name) && m.nodes[name] == nil {
-			cores = 4
-		}
+		// Never fewer, nor when it comes back: a node that shrinks under a
+		// decision in flight is overcommitted by nobody's fault.
+		m.cores[name] = max(m.cores[name], 2+m.rand.IntN(3))
 		m.nodes[name] = nodeWith(name, zone(m.pick(2, "z")), func(n *corev1.Node) {
-			n.Status.Allocatable["cpu"] = list("x", strconv.Itoa(cores))["x"]
+			n.Status.Allocatable["cpu"] = list("x", strconv.Itoa(m.cores[name]))["x"]
 			n.Status.Allocatable["pods"] = list("x", "5")["x"]
 			n.Spec.Unschedulable = m.rand.IntN(6) == 0
 		})
 	}
 	m.untoldNodes[name] = true
-}
-
-func (m *model) hosts(node string) bool {
-	for _, p := range m.pods {
-		if p.Spec.NodeName == node {
-			return true
-		}
-	}
-	return false
 }
 
 func (m *model) changePod() {

@@ -22,6 +22,10 @@ type Snapshot struct {
 	withAnti, withTerms map[string]*Pod
 
 	namespaces map[string]labels.Set
+
+	// eased changes with everything but a pod that comes: with whatever could
+	// help a pod that fitted nowhere and asks nothing of other pods.
+	eased uint64
 }
 
 // NewSnapshot returns an empty one.
@@ -54,11 +58,15 @@ func (s *Snapshot) setNode(node *corev1.Node) (n *Node, changed bool) {
 	before := *n
 	n.set(node)
 	if !before.known {
+		s.eased++
 		s.place[n.Name] = len(s.order)
 		s.order = append(s.order, n)
 		return n, true
 	}
-	return n, !sameNode(&before, n)
+	if changed = !sameNode(&before, n); changed {
+		s.eased++
+	}
+	return n, changed
 }
 
 // deleteNode tells whether the node was there.
@@ -67,6 +75,7 @@ func (s *Snapshot) deleteNode(name string) bool {
 	if n == nil || !n.known {
 		return false
 	}
+	s.eased++
 	n.set(&corev1.Node{})
 	n.known = false
 	at, last := s.place[name], len(s.order)-1
@@ -82,10 +91,17 @@ func (s *Snapshot) deleteNode(name string) bool {
 func (s *Snapshot) setNamespace(name string, set labels.Set) bool {
 	before, known := s.namespaces[name]
 	s.namespaces[name] = set
-	return !known || !labels.Equals(before, set)
+	if known && labels.Equals(before, set) {
+		return false
+	}
+	s.eased++
+	return true
 }
 
-func (s *Snapshot) deleteNamespace(name string) { delete(s.namespaces, name) }
+func (s *Snapshot) deleteNamespace(name string) {
+	delete(s.namespaces, name)
+	s.eased++
+}
 
 func (s *Snapshot) dropIfUnused(n *Node) {
 	if !n.known && len(n.Pods) == 0 {
@@ -95,7 +111,9 @@ func (s *Snapshot) dropIfUnused(n *Node) {
 
 // put places a pod on its node, in place of what was known of it.
 func (s *Snapshot) put(p *Pod) {
-	s.drop(p.Key())
+	if before := s.takeOff(p.Key()); before != nil && !sameToOthers(before, p) {
+		s.eased++
+	}
 	n := s.nodes[p.Node]
 	if n == nil {
 		n = newNode(p.Node)
@@ -113,6 +131,14 @@ func (s *Snapshot) put(p *Pod) {
 
 // drop takes a placed pod off its node and returns it, or nil.
 func (s *Snapshot) drop(key string) *Pod {
+	p := s.takeOff(key)
+	if p != nil {
+		s.eased++
+	}
+	return p
+}
+
+func (s *Snapshot) takeOff(key string) *Pod {
 	p := s.placed[key]
 	if p == nil {
 		return nil
@@ -124,4 +150,10 @@ func (s *Snapshot) drop(key string) *Pod {
 	n.remove(p)
 	s.dropIfUnused(n)
 	return p
+}
+
+// sameToOthers tells whether a placed pod leaves the same to others as before.
+func sameToOthers(before, now *Pod) bool {
+	return before.UID == now.UID && before.Node == now.Node && before.terminating == now.terminating &&
+		labels.Equals(before.Labels, now.Labels) && sameResources(&before.Requests, &now.Requests)
 }
