@@ -52,18 +52,22 @@ func (c *Client) readDir(ctx context.Context, cred *Cred, dir Handle, cookie, ve
 	if err != nil {
 		return Listing{}, err
 	}
-	decodeOptional(r.Decoder)
-	l := Listing{Verifier: r.Uint64()}
-	for r.Bool() {
-		entry := DirEntry{FileID: r.Uint64(), Name: r.String(maxName), Cookie: r.Uint64()}
+	return decodeListing(r.Decoder, plus)
+}
+
+func decodeListing(d *oncrpc.Decoder, plus bool) (Listing, error) {
+	decodeOptional(d)
+	l := Listing{Verifier: d.Uint64()}
+	for d.Bool() {
+		entry := DirEntry{FileID: d.Uint64(), Name: d.String(maxName), Cookie: d.Uint64()}
 		if plus {
-			entry.Attributes = decodeOptional(r.Decoder)
-			entry.Handle = decodeOptionalHandle(r.Decoder)
+			entry.Attributes = decodeOptional(d)
+			entry.Handle = decodeOptionalHandle(d)
 		}
 		l.Entries = append(l.Entries, entry)
 	}
-	l.End = r.Bool()
-	if err := r.Err(); err != nil {
+	l.End = d.Bool()
+	if err := d.Err(); err != nil {
 		return Listing{}, err
 	}
 	return l, nil

@@ -21,6 +21,10 @@ func exports(ctx context.Context, server string, cred *Cred) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return decodeExports(d)
+}
+
+func decodeExports(d *oncrpc.Decoder) ([]string, error) {
 	var all []string
 	for d.Bool() {
 		all = append(all, d.String(maxPath))

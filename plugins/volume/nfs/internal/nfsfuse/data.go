@@ -20,7 +20,7 @@ const (
 
 // writes are those that the server may still lose, in their order.
 type writes struct {
-	mu     sync.Mutex
+	held   chan struct{} // capacity 1: full while somebody works on the rest
 	chunks []chunk
 	bytes  int
 	cred   *nfs3.Cred // of the last write
@@ -31,6 +31,18 @@ type chunk struct {
 	data     []byte
 	verifier nfs3.Verifier
 }
+
+// lock waits no longer than ctx: who holds it may wait for a server.
+func (w *writes) lock(ctx context.Context) error {
+	select {
+	case w.held <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *writes) unlock() { <-w.held }
 
 func (w *writes) keep(offset uint64, data []byte, v nfs3.Verifier) {
 	w.bytes += len(data)
@@ -91,8 +103,10 @@ func (f *FileSystem) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte
 	ctx, end := f.request(cancel, &in.InHeader)
 	defer end()
 	n := h.node
-	n.writes.mu.Lock()
-	defer n.writes.mu.Unlock()
+	if err := n.writes.lock(ctx); err != nil {
+		return 0, status(err)
+	}
+	defer n.writes.unlock()
 	n.writes.cred = h.cred
 	for done := 0; done < len(data); {
 		part := data[done:min(len(data), done+int(f.nfs.WriteSize))]
@@ -121,12 +135,14 @@ func (f *FileSystem) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte
 // commit makes the writes to a file stable. Those that a server which restarted
 // may have lost are sent again.
 func (f *FileSystem) commit(ctx context.Context, n *node) error {
-	n.writes.mu.Lock()
-	defer n.writes.mu.Unlock()
+	if err := n.writes.lock(ctx); err != nil {
+		return err
+	}
+	defer n.writes.unlock()
 	return f.commitLocked(ctx, n)
 }
 
-// commitLocked needs n.writes.mu.
+// commitLocked needs the lock of n.writes.
 func (f *FileSystem) commitLocked(ctx context.Context, n *node) error {
 	w := &n.writes
 	if len(w.chunks) == 0 {

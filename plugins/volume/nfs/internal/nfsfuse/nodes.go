@@ -24,6 +24,10 @@ type node struct {
 	hidden *hiddenName
 }
 
+func newNode(id uint64, h nfs3.Handle, isDir bool) *node {
+	return &node{id: id, handle: h, isDir: isDir, writes: writes{held: make(chan struct{}, 1)}}
+}
+
 // nodes is the kernel's view: a number a handle, as long as the kernel holds
 // it.
 type nodes struct {
@@ -34,7 +38,8 @@ type nodes struct {
 }
 
 func newNodes(root nfs3.Handle) *nodes {
-	n := &node{id: fuse.FUSE_ROOT_ID, handle: root, isDir: true, lookups: 1}
+	n := newNode(fuse.FUSE_ROOT_ID, root, true)
+	n.lookups = 1
 	return &nodes{
 		last:     n.id,
 		byID:     map[uint64]*node{n.id: n},
@@ -76,7 +81,7 @@ func (s *nodes) hold(e nfs3.Entry) *node {
 	n := s.byHandle[e.Handle]
 	if n == nil {
 		s.last++
-		n = &node{id: s.last, handle: e.Handle, isDir: e.Attributes.IsDir()}
+		n = newNode(s.last, e.Handle, e.Attributes.IsDir())
 		s.byID[n.id], s.byHandle[n.handle] = n, n
 	}
 	n.lookups++

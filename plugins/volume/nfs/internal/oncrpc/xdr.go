@@ -114,6 +114,9 @@ func (d *Decoder) Bool() bool {
 func (d *Decoder) Fixed(n int) []byte {
 	b := d.take(n)
 	d.take(padding(n))
+	if d.err != nil {
+		return nil
+	}
 	return b
 }
 
