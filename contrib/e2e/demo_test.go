@@ -11,6 +11,14 @@ import (
 // everything back.
 func TestDemo(t *testing.T) {
 	h := newLAN(t).host()
+	t.Cleanup(func() {
+		// No other cluster runs on this machine now, so none may be left.
+		for _, pattern := range []string{"/sys/fs/cgroup/pintle", "/sys/fs/cgroup/*/pintle"} {
+			if left, err := filepath.Glob(pattern); err != nil || len(left) > 0 {
+				t.Errorf("cgroups left behind: %v, %v", left, err)
+			}
+		}
+	})
 	t.Cleanup(h.reset)
 	args := []string{
 		filepath.Join(bin, "demo", "demo"), "-bin", bin, "-state-dir", h.stateDir(),

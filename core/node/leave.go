@@ -19,7 +19,9 @@ type LeaveOptions struct {
 	Plugins Plugins
 	// RootDir is the agent's own directory.
 	RootDir string
-	Logger  *slog.Logger
+	// CgroupRoot is as in Options.
+	CgroupRoot string
+	Logger     *slog.Logger
 }
 
 // removals bounds the sandboxes that are removed at the same time.
@@ -43,7 +45,10 @@ func Leave(ctx context.Context, o LeaveOptions) error {
 			err = errors.Join(err, fmt.Errorf("taking back the rules of services: %w", failed))
 		}
 	}
-	return errors.Join(err, unmountVolumes(ctx, o))
+	if o.CgroupRoot == "" {
+		o.CgroupRoot = defaultCgroupRoot
+	}
+	return errors.Join(err, unmountVolumes(ctx, o), removeCgroups(o.CgroupRoot))
 }
 
 func removeSandboxes(ctx context.Context, o LeaveOptions) error {

@@ -26,6 +26,8 @@ type Plugins = plugins.Lookup
 // ProxyPlugin is the core's side of a proxy plugin.
 type ProxyPlugin = plugins.Proxy
 
+const defaultCgroupRoot = "/pintle"
+
 // DefaultMaxPods of a node.
 const DefaultMaxPods = 110
 
@@ -99,7 +101,7 @@ func (o *Options) complete() error {
 		o.MaxPods = DefaultMaxPods
 	}
 	if o.CgroupRoot == "" {
-		o.CgroupRoot = "/pintle"
+		o.CgroupRoot = defaultCgroupRoot
 	}
 	if o.ClusterDomain == "" {
 		o.ClusterDomain = "cluster.local"
