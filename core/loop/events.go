@@ -165,8 +165,9 @@ func (r *recorder) written(left any, result string) {
 
 func (r *recorder) failed(e *corev1.Event, err error) {
 	r.count("failed")
-	// A namespace that is being deleted takes no events; nobody misses them.
-	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || apierrors.IsNotFound(err) {
+	// A namespace that is being deleted takes no events; nobody misses them. One
+	// that is there already says the same.
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || apierrors.IsNotFound(err) || apierrors.IsAlreadyExists(err) {
 		return
 	}
 	r.log.Warn("event could not be written", "reason", e.Reason, "about", e.InvolvedObject.Kind+"/"+e.InvolvedObject.Name, "error", err)
