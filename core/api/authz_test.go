@@ -60,6 +60,15 @@ func TestNodeReadsWhatItsPodsNeed(t *testing.T) {
 	if _, err := c.Get(n1, in(secrets, "other"), api.GetOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("a secret of nobody: %v", err)
 	}
+	for selector, allowed := range map[string]bool{"metadata.name=needed": true, "metadata.name=other": false, "metadata.name!=other": false, "": false} {
+		w, err := c.Watch(n1, in(secrets, ""), api.WatchOptions{FieldSelector: selector})
+		if err == nil {
+			w.Stop()
+		}
+		if (err == nil) != allowed || !allowed && !apierrors.IsForbidden(err) {
+			t.Errorf("watching secrets with %q: %v", selector, err)
+		}
+	}
 	if _, err := c.Get(n2, in(secrets, "needed"), api.GetOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("another node: %v", err)
 	}

@@ -54,6 +54,10 @@ func (s *Service) authorize(ctx context.Context, r *request, verb string, select
 		Group: r.kind.GVK.Group, Resource: r.kind.Resource, Subresource: r.Subresource,
 		Namespace: r.Namespace, Name: r.Name, Fields: selected,
 	}
+	if a.Name == "" && selected != nil {
+		// As in Kubernetes, to select one name is to name it.
+		a.Name, _ = selected.RequiresExactMatch("metadata.name")
+	}
 	allowed, reason, err := s.authorizer.Authorize(ctx, a)
 	if err != nil {
 		return internal(fmt.Errorf("authorizing %s to %s %s: %w", r.user.Name, verb, r.kind.Resource, err))
