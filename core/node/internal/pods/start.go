@@ -267,7 +267,7 @@ func (s *starter) request(ctx context.Context, image *pluginv1.Image) (*pluginv1
 		Security:  podspec.Security(s.pod, c, m.o.SeccompDir),
 		LogPath:   logPath, Stdin: c.Stdin, StdinOnce: c.StdinOnce, Tty: c.TTY,
 		Labels:      podspec.ContainerLabels(s.pod, c),
-		Annotations: podspec.ContainerAnnotations(s.pod, c, s.attempt, messageFile),
+		Annotations: podspec.ContainerAnnotations(s.pod, c, s.attempt, image, messageFile),
 		StopSignal:  stopSignal(c),
 	}, nil
 }

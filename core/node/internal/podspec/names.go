@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -32,6 +33,9 @@ const (
 	// AnnotationMessageFile is the path on the node of the file behind the
 	// container's termination message path.
 	AnnotationMessageFile = "pintle.io/termination-message-file"
+	// AnnotationImageRef is the image that a container was made from, by a
+	// digest under which it can be pulled again where it has one.
+	AnnotationImageRef = "pintle.io/image-ref"
 	// AnnotationHostNetwork marks a sandbox that has no addresses of its own.
 	AnnotationHostNetwork = "pintle.io/host-network"
 )
@@ -78,18 +82,31 @@ func ContainerLabels(pod *corev1.Pod, c *corev1.Container) map[string]string {
 }
 
 // ContainerAnnotations are the annotations of one attempt of a container.
-func ContainerAnnotations(pod *corev1.Pod, c *corev1.Container, attempt uint32, messageFile string) map[string]string {
+func ContainerAnnotations(pod *corev1.Pod, c *corev1.Container, attempt uint32, image *pluginv1.Image, messageFile string) map[string]string {
 	a := map[string]string{
 		AnnotationHash:                     Hash(c),
 		AnnotationRestartCount:             strconv.FormatUint(uint64(attempt), 10),
 		AnnotationTerminationMessagePath:   c.TerminationMessagePath,
 		AnnotationTerminationMessagePolicy: string(c.TerminationMessagePolicy),
 		AnnotationMessageFile:              messageFile,
+		AnnotationImageRef:                 imageRef(image, c.Image),
 	}
 	if g := pod.Spec.TerminationGracePeriodSeconds; g != nil {
 		a[AnnotationGracePeriod] = strconv.FormatInt(*g, 10)
 	}
 	return a
+}
+
+func imageRef(image *pluginv1.Image, asked string) string {
+	for _, digest := range image.GetDigests() {
+		if name, _, _ := strings.Cut(digest, "@"); strings.HasPrefix(asked, name+":") || strings.HasPrefix(asked, name+"@") {
+			return digest
+		}
+	}
+	if len(image.GetDigests()) > 0 {
+		return image.Digests[0]
+	}
+	return image.GetId()
 }
 
 // Hash identifies what of a container's definition a running container can't

@@ -161,7 +161,7 @@ func (in *Input) container(c *corev1.Container, runs []*pluginv1.Container, old 
 	run := runs[0]
 	s.RestartCount = max(int32(run.Attempt), before.RestartCount)
 	s.ContainerID = in.RuntimeName + "://" + run.Id
-	s.ImageID = run.ImageId
+	s.ImageID = cmp.Or(run.Annotations[podspec.AnnotationImageRef], run.ImageId)
 	if run.Image != "" && c.Image == "" {
 		s.Image = run.Image
 	}
