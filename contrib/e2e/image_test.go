@@ -31,7 +31,7 @@ for d in bin sbin lib lib64; do
 	if [ -d $d ] && [ ! -L $d ]; then mkdir -p usr/$d; cp -a $d/. usr/$d/; rm -rf $d; fi
 	[ -e $d ] || ln -s usr/$d $d
 done
-for a in sh ls cat wget test rm touch sleep echo mkdir stat mount df id; do ln -sf busybox usr/bin/$a; done
+for a in sh ls cat wget test rm touch sleep echo mkdir stat mount df id env grep head tail dd hostname readlink sort tar true; do ln -sf busybox usr/bin/$a; done
 mkdir -p proc sys dev tmp etc var/log/nginx var/lib/nginx run
 chmod 1777 tmp
 echo 'root:x:0:0:root:/:/bin/sh' >etc/passwd
