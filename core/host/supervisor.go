@@ -18,7 +18,8 @@ import (
 type Hooks struct {
 	// State is called with every new state.
 	State func(State)
-	// Instance is called whenever the instance to use changes.
+	// Instance is called whenever the instance to use changes, and whenever one
+	// could not be started.
 	Instance func(Change)
 }
 
@@ -313,7 +314,6 @@ func (s *Supervisor) lost(err error, failures int, retryAt time.Time) {
 	s.delivering.Lock()
 	defer s.delivering.Unlock()
 	s.mu.Lock()
-	had := s.current != nil
 	s.current = nil
 	s.state.failed(err, failures, retryAt)
 	state := s.state
@@ -322,11 +322,7 @@ func (s *Supervisor) lost(err error, failures int, retryAt time.Time) {
 	s.mu.Unlock()
 	s.host.metrics.up.WithLabelValues(plugin.TypeName(spec.Type), spec.Name).Set(0)
 	s.host.log.Warn("plugin failed", "plugin", spec.ID(), "phase", state.Phase, "error", err, "hint", errs.Hint(err), "failures", failures, "retryAt", retryAt)
-	var change *Change
-	if had {
-		change = &Change{Err: err, Release: func() {}}
-	}
-	s.deliver(state, change)
+	s.deliver(state, &Change{Err: err, Release: func() {}})
 }
 
 // update changes the state and tells.

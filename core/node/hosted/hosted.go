@@ -148,7 +148,7 @@ func (p *Plugins) only(kind pluginv1.PluginType) (*host.Instance, error) {
 // usable says why the plugin can't be called now.
 func (r running) usable(id string) error {
 	if r.instance == nil {
-		return errs.PluginGone("plugin %s does not run: %v", id, r.err)
+		return errs.PluginGone("plugin %s does not run: %v", id, r.err).WithHint(errs.Hint(r.err))
 	}
 	select {
 	case <-r.instance.Done():
