@@ -142,6 +142,11 @@ func (k *Keeper) register(ctx context.Context) bool {
 	defer cancel()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: k.o.Name, Labels: k.o.Labels}, Spec: corev1.NodeSpec{Taints: k.o.Taints}}
 	k.o.Measure(callCtx, &node.Status)
+	now := metav1.Now()
+	for i := range node.Status.Conditions {
+		c := &node.Status.Conditions[i]
+		c.LastHeartbeatTime, c.LastTransitionTime = now, now
+	}
 	nodes := k.o.Client.CoreV1().Nodes()
 	got, err := nodes.Create(callCtx, node, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
