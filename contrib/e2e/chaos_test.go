@@ -259,4 +259,3 @@ func (h *host) signalPlugin(name string, s syscall.Signal) int {
 }
 
 func (h *host) killPlugin(name string) bool { return h.signalPlugin(name, syscall.SIGKILL) != 0 }
-
