@@ -62,7 +62,7 @@ func (c *cluster) set(watch uint32, obj runtime.Object) {
 	c.change(setChange(c.t, watch, obj))
 }
 
-func setChange(t *testing.T, watch uint32, obj runtime.Object) *pluginv1.Change {
+func setChange(t testing.TB, watch uint32, obj runtime.Object) *pluginv1.Change {
 	t.Helper()
 	gvk := corev1.SchemeGroupVersion.WithKind("X")
 	data, err := stream.Encode(pluginv1.Encoding_ENCODING_KUBERNETES_PROTOBUF, gvk, obj)

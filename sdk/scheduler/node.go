@@ -1,7 +1,10 @@
 package scheduler
 
 import (
+	"unique"
+
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Node is a node with the pods on it.
@@ -21,7 +24,7 @@ type Node struct {
 	// known is false while pods name a node that was not seen.
 	known bool
 	// owners counts pods by their owner.
-	owners map[string]int
+	owners map[unique.Handle[types.UID]]int
 	// withPorts are the pods that have host ports.
 	withPorts map[string]*Pod
 	// load is what scores count for the pods on it.
@@ -29,7 +32,7 @@ type Node struct {
 }
 
 func newNode(name string) *Node {
-	return &Node{Name: name, Pods: map[string]*Pod{}, owners: map[string]int{}, withPorts: map[string]*Pod{}}
+	return &Node{Name: name, Pods: map[string]*Pod{}, owners: map[unique.Handle[types.UID]]int{}, withPorts: map[string]*Pod{}}
 }
 
 // OwnedBy is how many pods of an owner are on the node.
@@ -37,7 +40,7 @@ func (n *Node) OwnedBy(p *Pod) int {
 	if p.Owner == "" {
 		return 0
 	}
-	return n.owners[string(p.Owner)]
+	return n.owners[p.owner]
 }
 
 func (n *Node) set(node *corev1.Node) {
@@ -57,7 +60,7 @@ func (n *Node) add(p *Pod) {
 	n.load.milliCPU += p.load.milliCPU
 	n.load.memory += p.load.memory
 	if p.Owner != "" {
-		n.owners[string(p.Owner)]++
+		n.owners[p.owner]++
 	}
 	if len(p.ports) > 0 {
 		n.withPorts[key] = p
@@ -71,8 +74,8 @@ func (n *Node) remove(p *Pod) {
 	n.load.milliCPU -= p.load.milliCPU
 	n.load.memory -= p.load.memory
 	if p.Owner != "" {
-		if n.owners[string(p.Owner)]--; n.owners[string(p.Owner)] == 0 {
-			delete(n.owners, string(p.Owner))
+		if n.owners[p.owner]--; n.owners[p.owner] == 0 {
+			delete(n.owners, p.owner)
 		}
 	}
 	delete(n.withPorts, key)

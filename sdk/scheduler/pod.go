@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +25,8 @@ type Pod struct {
 	// Spec of a pod that waits; nil for one that has a node.
 	Spec *corev1.PodSpec
 
+	// owner is Owner in a form that is compared at once.
+	owner       unique.Handle[types.UID]
 	terminating bool
 	// unreadable says which of its terms can't be read, or is nil.
 	unreadable error
@@ -64,7 +67,7 @@ func newPod(p *corev1.Pod) *Pod {
 		Requests: podRequests(&p.Spec), ports: hostPorts(&p.Spec), terminating: p.DeletionTimestamp != nil,
 	}
 	if owner := metav1.GetControllerOf(p); owner != nil {
-		pod.Owner = owner.UID
+		pod.Owner, pod.owner = owner.UID, unique.Make(owner.UID)
 	}
 	pod.load = pod.Requests.load()
 	pod.unreadable = pod.readTerms(p)

@@ -1,5 +1,10 @@
 // scheduler-binpack fills nodes one after the other, so that as few as possible
 // are in use.
+//
+// It takes no configuration but the name that it serves (spec.schedulerName of
+// the Plugin object). How full a node is weighs more than any one thing that
+// pods prefer themselves (taints, node and pod affinity, topology spread); what
+// they require holds as everywhere.
 package main
 
 import (

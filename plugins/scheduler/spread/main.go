@@ -1,5 +1,11 @@
 // scheduler-spread is the default scheduler: it keeps nodes evenly used and the
 // pods of one owner apart.
+//
+// It takes no configuration but the name that it serves (spec.schedulerName of
+// the Plugin object). What pods prefer themselves (taints, node and pod
+// affinity, topology spread) weighs most, then that a node has few pods of the
+// same owner, then how much of its cpu and memory is left, and how alike the
+// two are used.
 package main
 
 import (
