@@ -16,7 +16,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 PACKAGES_RUN := containerd runc iptables containernetworking-plugins nfs-common conntrack
 PACKAGES_TEST := $(PACKAGES_RUN) nfs-ganesha nfs-ganesha-vfs rpcbind etcd-server debootstrap crun iproute2 nftables fuse3 procps
 
-.PHONY: all build generate breaking vet test unit e2e soak bench demo demo-down deps deps-test clean
+.PHONY: all build generate generated breaking vet test unit e2e soak bench demo demo-down deps deps-test clean
 
 all: build
 
@@ -29,6 +29,10 @@ build:
 generate:
 	cd proto && $(GO) tool -modfile=tools.mod buf generate
 	$(GO) run k8s.io/code-generator/cmd/deepcopy-gen@v0.37.2 --output-file zz_generated.deepcopy.go --go-header-file /dev/null ./sdk/api/v1
+
+# What is committed is what the tools make.
+generated: generate
+	git diff --exit-code -- '*.pb.go' '*zz_generated*'
 
 # Within one major version the contracts only grow: compared with the commit
 # before the last, or with BASE.
@@ -51,7 +55,7 @@ deps:
 deps-test:
 	contrib/install-packages $(PACKAGES_TEST)
 
-test: deps-test build vet breaking unit e2e
+test: deps-test build vet generated breaking unit e2e
 
 unit:
 	$(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /contrib/e2e)
