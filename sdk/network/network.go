@@ -22,8 +22,10 @@ import (
 // SetRoutes follows at once and whenever a node comes, goes or changes; a node
 // that has no pod range at Configure gets one there. Attach is called before
 // the first container of a sandbox starts, Detach after the last one ended.
-// Prune is called once after each start of the node agent. Leave is called when
-// the machine stops being a node.
+// Prune is called once after each start of the node agent, before the first
+// Attach: whatever an unlisted sandbox holds is nobody's, also what an Attach
+// left that was interrupted. Leave is called when the machine stops being a
+// node; a process that left is not used again.
 //
 // # Rules
 //
@@ -36,6 +38,10 @@ import (
 //     addresses, Detach of an unknown one succeeds, also where the namespace is
 //     gone already.
 //   - Addresses, routes and host ports stay in force while the plugin is away.
+//   - A plugin that is killed in the middle of a call loses nothing: the same
+//     call succeeds again.
+//   - A node that can't be reached is named in the answer of SetRoutes, with the
+//     reason, and holds up no others.
 //   - Calls for different sandboxes may come at the same time.
 //
 // # Errors
