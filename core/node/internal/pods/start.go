@@ -134,7 +134,9 @@ type starter struct {
 
 func (s *starter) fail(reason string, err error, retry time.Duration) *startError {
 	text := errs.Text(err)
-	s.w.m.o.Events.Eventf(s.about, corev1.EventTypeWarning, "Failed", "Error: %s", text)
+	if !errors.Is(err, context.Canceled) && !errs.Is(err, errs.ClassCanceled) { // Else the pod is ending.
+		s.w.m.o.Events.Eventf(s.about, corev1.EventTypeWarning, "Failed", "Error: %s", text)
+	}
 	if errs.Is(err, errs.ClassPluginGone) {
 		retry = time.Second
 	}

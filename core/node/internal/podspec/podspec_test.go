@@ -277,3 +277,20 @@ func TestVerifyNonRoot(t *testing.T) {
 		}
 	}
 }
+
+func TestImageRef(t *testing.T) {
+	image := &pluginv1.Image{Id: "sha256:aa", Digests: []string{"example.org/a@sha256:bb", "example.org/b@sha256:cc"}}
+	for asked, want := range map[string]string{
+		"example.org/b:1":         "example.org/b@sha256:cc",
+		"example.org/b@sha256:cc": "example.org/b@sha256:cc",
+		"a":                       "example.org/a@sha256:bb",
+	} {
+		c := &corev1.Container{Name: "c", Image: asked}
+		if got := ContainerAnnotations(&corev1.Pod{}, c, 0, image, "")[AnnotationImageRef]; got != want {
+			t.Errorf("%s: %s, want %s", asked, got, want)
+		}
+	}
+	if got := imageRef(&pluginv1.Image{Id: "sha256:aa"}, "a"); got != "sha256:aa" {
+		t.Errorf("an image without a digest: %s", got)
+	}
+}
