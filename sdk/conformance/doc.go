@@ -16,14 +16,14 @@
 // A check must leave nothing behind, and may kill the plugin: the next one gets
 // a new process by itself.
 //
+// The checks of networks and proxies change links, routes and packet rules: they
+// run where Options.OwnNetwork says that the process is in a network namespace
+// of its own, with iproute2 and as root, and make machines and pods of further
+// namespaces around it.
+//
 // # Adding the checks of a type
 //
 // One file a type holds a function that returns them, and Checks has a case for
 // it. What the checks need from outside, such as an export to mount, is a field
 // of Options with a type of its own, defined in that file.
-//
-// The checks of networks and proxies change links, routes and packet rules: they
-// run where Options.OwnNetwork says that the process is in a network namespace
-// of its own, with iproute2 and as root, and make machines and pods of further
-// namespaces around it.
 package conformance

@@ -20,8 +20,8 @@
 //
 // Every few seconds the plugin looks for the calls of its chains and for a
 // canary in each table; where one is missing it makes everything again. A single
-// rule that somebody removes by hand comes back with the next change of its
-// service or start of the plugin.
+// rule that somebody removes by hand comes back when its chain changes or the
+// plugin starts.
 //
 // IPv6 is served where the node speaks it and the cluster has a service range of
 // it. Node ports are not reached at loopback addresses.
