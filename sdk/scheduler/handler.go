@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	pluginv1 "github.com/pintle-io/pintle/proto/pintle/plugin/v1"
 	"github.com/pintle-io/pintle/sdk/controller/stream"
@@ -151,10 +152,23 @@ func (h *handler) changeNode(c *pluginv1.Change, deleted bool, wake map[string]b
 	if err := stream.Decode(c.GetObject(), &node); err != nil {
 		return err
 	}
-	if n, changed := h.view.setNode(&node); changed {
-		h.places(wake)
-		h.room(n, wake)
+	before := h.view.Node(node.Name)
+	var labelsBefore labels.Set
+	var taintsBefore []corev1.Taint
+	if before != nil {
+		labelsBefore, taintsBefore = before.Labels, before.Taints
 	}
+	n, changed := h.view.setNode(&node)
+	if !changed {
+		return nil
+	}
+	switch {
+	case before == nil && len(n.Pods) == 0:
+		h.domains(wake)
+	case before == nil, !labels.Equals(labelsBefore, n.Labels), !sameTaints(taintsBefore, n.Taints):
+		h.places(wake)
+	}
+	h.room(n, wake)
 	return nil
 }
 

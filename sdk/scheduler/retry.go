@@ -48,6 +48,16 @@ func (h *handler) places(wake map[string]bool) {
 	}
 }
 
+// domains wakes the stuck pods whose spread asks for a number of domains: a node
+// that came empty may have brought one, which changes what others may take.
+func (h *handler) domains(wake map[string]bool) {
+	for key, s := range h.stuck {
+		if s.byFilter || s.byOthers && slices.ContainsFunc(s.pod.spread, func(t spreadTerm) bool { return t.hard && t.minDomains > 1 }) {
+			wake[key] = true
+		}
+	}
+}
+
 // came wakes the stuck pods that want to be beside a pod that is there now, or
 // may follow as the domain of their spread that had the fewest has more.
 func (h *handler) came(pod *Pod, wake map[string]bool) {

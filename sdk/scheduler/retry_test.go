@@ -91,6 +91,10 @@ func TestWoken(t *testing.T) {
 			set(nodeWith("c", zone("east"), taint("k", "", corev1.TaintEffectNoSchedule))), true},
 		{"the least domain gets one more", []runtime.Object{east, west, full("b"), pod("1", "a", app("web"))}, []podChange{app("web"), spreadOver("zone")}, set(pod("2", "b", app("web"))), true},
 		{"the least domain gets somebody else", []runtime.Object{east, west, full("b"), pod("1", "a", app("web"))}, []podChange{app("web"), spreadOver("zone")}, set(pod("2", "b", app("db"))), false},
+		{"a node comes that is full for it, elsewhere a pod keeps it away", []runtime.Object{east, db}, []podChange{apart(about("db", "zone"))}, set(testNode("c", "500m", 10)), false},
+		{"a node comes that brings the last domain", []runtime.Object{east, west, pod("1", "a", app("web")), pod("2", "b", app("web"))}, []podChange{app("web"), spreadOver("zone", domains(3))},
+			set(testNodeIn("c", "500m", "south")), true},
+		{"a node grows beside one that keeps it away", []runtime.Object{east, db}, []podChange{apart(about("db", "zone"))}, set(nodeWith("a", zone("east"), func(n *corev1.Node) { n.Status.Allocatable["cpu"] = list("x", "8")["x"] })), true},
 		{"the least domain goes", []runtime.Object{east, west, full("b"), pod("1", "a", app("web"))}, []podChange{app("web"), spreadOver("zone")}, gone(west), true},
 		{"one of the spread is being deleted", []runtime.Object{east, west, full("b"), pod("1", "a", app("web"))}, []podChange{app("web"), spreadOver("zone")}, set(pod("1", "a", app("web"), going)), true},
 	} {
@@ -278,4 +282,14 @@ func TestGatesAndStrangers(t *testing.T) {
 	if node, _ := c.decide("gated"); node != "a" {
 		t.Errorf("on %q", node)
 	}
+}
+
+func domains(n int32) func(*corev1.TopologySpreadConstraint) {
+	return func(c *corev1.TopologySpreadConstraint) { c.MinDomains = &n }
+}
+
+func testNodeIn(name, cpu, in string) *corev1.Node {
+	n := testNode(name, cpu, 10)
+	zone(in)(n)
+	return n
 }
