@@ -15,6 +15,8 @@ const (
 	dialTimeout = 10 * time.Second
 	minBackoff  = 50 * time.Millisecond
 	maxBackoff  = 5 * time.Second
+	// unansweredPause is for a server that takes connections and drops them.
+	unansweredPause = time.Second
 )
 
 // ErrClosed is what calls get whose client was closed.
@@ -127,8 +129,8 @@ func (c *Client) reconnect(done chan struct{}) {
 		close(done)
 	}()
 	c.observe(c.connection.failure())
-	if !c.connection.answered.Load() && !c.pause(maxBackoff) {
-		return // A server that takes connections and drops them is not hammered.
+	if !c.connection.answered.Load() && !c.pause(unansweredPause) {
+		return
 	}
 	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		ctx, cancel := context.WithTimeout(c.life, dialTimeout)
