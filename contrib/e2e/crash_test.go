@@ -111,10 +111,13 @@ func (h *host) processes(match func(argv []string) bool) []string {
 // owns tells whether a process, by its directory in /proc, is in the host's
 // network, or in a container whose files are the host's.
 func (h *host) owns(proc string) bool {
-	var here, there syscall.Stat_t
-	if syscall.Stat("/run/netns/"+h.name, &here) == nil && syscall.Stat(proc+"/ns/net", &there) == nil &&
-		here.Dev == there.Dev && here.Ino == there.Ino {
+	same := func(a, b string) bool {
+		var here, there syscall.Stat_t
+		return syscall.Stat(a, &here) == nil && syscall.Stat(b, &there) == nil && here.Dev == there.Dev && here.Ino == there.Ino
+	}
+	if same("/run/netns/"+h.name, proc+"/ns/net") {
 		return true
 	}
-	return strings.Contains(read(proc+"/mountinfo"), h.dir+"/")
+	// All mounts are seen by processes that are in no container.
+	return !same("/proc/self/ns/mnt", proc+"/ns/mnt") && strings.Contains(read(proc+"/mountinfo"), h.dir+"/")
 }

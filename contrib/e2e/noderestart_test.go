@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
@@ -95,5 +96,43 @@ spec:
 	})
 	if now := h.webservers(); !slices.Equal(now, pids) {
 		t.Errorf("web servers %v became %v", pids, now)
+	}
+}
+
+// TestContainerdKilled kills the containerd that the node started: it comes
+// back, containers run on, and new ones can be started.
+func TestContainerdKilled(t *testing.T) {
+	h := newLAN(t).host()
+	h.up()
+	h.importImage()
+	h.mustKubectl("run", "old", "--image", image)
+	h.waitReady("old")
+	pids := h.webservers()
+	daemons := func() []string {
+		return h.processes(func(argv []string) bool { return filepath.Base(argv[0]) == "containerd" })
+	}
+	before := daemons()
+	if len(before) != 1 {
+		t.Fatalf("containerd: %v", before)
+	}
+	must(t, "kill", "-9", before[0])
+	h.eventually(30*time.Second, func() error {
+		if now := daemons(); len(now) != 1 || now[0] == before[0] {
+			return fmt.Errorf("containerd: %v", now)
+		}
+		return nil
+	})
+	h.mustKubectl("run", "new", "--image", image)
+	h.waitReady("new")
+	h.mustKubectl("exec", "old", "--", "/webserver", "-h")
+	if now := h.webservers(); !slices.Contains(now, pids[0]) || len(now) != 2 {
+		t.Errorf("web servers %v became %v", pids, now)
+	}
+	if n := h.restarts("old", "old"); n != "0" {
+		t.Errorf("restarted %s times", n)
+	}
+	d := h.mustKubectl("get", "node", "n1", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
+	if d != "True" {
+		t.Errorf("ready: %s", d)
 	}
 }
