@@ -51,6 +51,48 @@ spec:
 			}
 		},
 	}, {
+		name: "a hook over HTTP",
+		manifest: `
+apiVersion: v1
+kind: Pod
+metadata: {name: httphook}
+spec:
+  containers:
+  - {name: c, image: "` + image + `", ports: [{name: web, containerPort: 8080}], lifecycle: {preStop: {httpGet: {path: /bye, port: web}}}}
+`,
+		check: func(h *host) {
+			h.waitReady("httphook")
+			mustSay(h.t, h.follow("httphook", func() { h.mustKubectl("delete", "pod", "httphook", "--timeout=40s") }), "GET /bye from")
+		},
+	}, {
+		name: "a deletion by force",
+		manifest: `
+apiVersion: v1
+kind: Pod
+metadata: {name: forced}
+spec:
+  terminationGracePeriodSeconds: 2
+  containers: [{name: c, image: IMAGE, command: [sh, -c, "trap '' TERM; while :; do sleep 0.1; done; echo forced"]}]
+`,
+		check: func(h *host) {
+			h.waitReady("forced")
+			running := func() int {
+				return len(h.processes(func(argv []string) bool {
+					return len(argv) > 2 && strings.HasSuffix(argv[2], "; echo forced")
+				}))
+			}
+			if n := running(); n != 1 {
+				h.t.Errorf("%d processes of the container", n)
+			}
+			h.mustKubectl("delete", "pod", "forced", "--grace-period=0", "--force")
+			h.eventually(30*time.Second, func() error {
+				if n := running(); n != 0 {
+					return fmt.Errorf("%d processes of a pod that was deleted by force", n)
+				}
+				return nil
+			})
+		},
+	}, {
 		name: "a postStart hook that fails",
 		manifest: `
 apiVersion: v1

@@ -111,12 +111,28 @@ spec:
   dnsPolicy: None
   dnsConfig: {nameservers: [192.0.2.53], searches: [one.example, two.example], options: [{name: ndots, value: "3"}, {name: edns0}]}
   containers: [{name: c, image: IMAGE, command: [sh, -c, "hostname; cat /etc/hostname; cat /etc/hosts /etc/resolv.conf | busybox tr '\t' ' '"]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: names-of-node}
+spec:
+  restartPolicy: Never
+  dnsPolicy: Default
+  dnsConfig: {searches: [more.example]}
+  containers: [{name: c, image: IMAGE, command: [sh, -c, "cat /etc/resolv.conf"]}]
 `,
 		check: func(h *host) {
 			have := h.output("names")
 			pod := h.waitPhase("names", corev1.PodSucceeded)
 			h.mustHave(have, "alice", "127.0.0.1 localhost", pod.Status.PodIP+" alice.wonder.default.svc.cluster.local alice", "192.0.2.7 cheshire cat.example",
 				"nameserver 192.0.2.53", "search one.example two.example", "options ndots:3 edns0")
+			of := strings.Join(h.output("names-of-node"), "\n")
+			mustSay(h.t, of, "more.example")
+			for _, line := range lines(read("/etc/resolv.conf")) {
+				if strings.HasPrefix(line, "nameserver ") {
+					mustSay(h.t, of, line)
+				}
+			}
 		},
 	}}
 }

@@ -22,9 +22,17 @@ spec:
   containers:
   - {name: a, image: IMAGE, command: [sh, -c, "echo a says; sleep 1000"]}
   - {name: b, image: IMAGE, command: [sh, -c, "echo b says; echo b warns >&2; i=0; while :; do i=$((i+1)); echo b counts $i; sleep 1; done"]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: silent}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: IMAGE, command: [sleep, "1000"], envFrom: [{configMapRef: {name: nobody}}]}]
 `,
 		check: func(h *host) {
 			h.waitReady("talk")
+			h.waitWaiting("silent", "c", "CreateContainerConfigError", "nobody")
 			if out := h.mustKubectl("logs", "talk", "-c", "a"); out != "a says\n" {
 				h.t.Errorf("a: %q", out)
 			}
@@ -38,6 +46,12 @@ spec:
 			}
 			if out, err := h.kubectl("logs", "talk", "-c", "nobody"); err == nil || !strings.Contains(err.Error(), "container nobody is not valid for pod talk") {
 				h.t.Errorf("a container that is not there: %q, %v", out, err)
+			}
+			if out, err := h.kubectl("logs", "silent"); err == nil || !strings.Contains(err.Error(), `container "c" in pod "silent" is waiting to start: CreateContainerConfigError`) {
+				h.t.Errorf("a container that never ran: %q, %v", out, err)
+			}
+			if out, err := h.exec("silent", "c", "true"); err == nil || !strings.Contains(err.Error(), "waiting to start") {
+				h.t.Errorf("exec in a container that never ran: %q, %v", out, err)
 			}
 		},
 	}, {
