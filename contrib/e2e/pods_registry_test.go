@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/vishvananda/netns"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // TestRegistry pulls images from a registry that asks for a password.
@@ -80,25 +82,39 @@ spec:
 `)
 	h.eventsOf(t, "absent", "not found")
 	h.waitWaiting("never", "c", "ErrImageNeverPull")
+
+	// Another image replaces the container, in the same pod.
+	h.mustKubectl("set", "image", "pod/good", "c="+address+"/other:1")
+	after := h.waitPod("good", func(pod *corev1.Pod) error {
+		if s := container(pod, "c"); s.RestartCount != 1 || !strings.HasPrefix(s.ImageID, address+"/other@sha256:") {
+			return errors.New("its container was not replaced")
+		}
+		return ready(pod)
+	})
+	if after.UID != pod.UID || after.Status.PodIP != pod.Status.PodIP {
+		t.Errorf("the pod became another: %+v", after.Status)
+	}
 }
 
-// serveRegistry serves the web server's image as "web:1" on the host's port
-// 5000 over plain HTTP, to who knows a password.
+// serveRegistry serves the web server's image as "web:1" and "other:1" on the
+// host's port 5000 over plain HTTP, to who knows a password.
 func (h *host) serveRegistry(user, password string) {
 	h.t.Helper()
 	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	loopback := httptest.NewServer(images)
 	defer loopback.Close()
-	ref, err := name.ParseReference(strings.TrimPrefix(loopback.URL, "http://") + "/web:1")
-	if err != nil {
-		h.t.Fatal(err)
-	}
 	web, err := tarball.ImageFromPath(archive, nil)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if err := remote.Write(ref, web); err != nil {
-		h.t.Fatal(err)
+	for _, image := range []string{"web:1", "other:1"} {
+		ref, err := name.ParseReference(strings.TrimPrefix(loopback.URL, "http://") + "/" + image)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if err := remote.Write(ref, web); err != nil {
+			h.t.Fatal(err)
+		}
 	}
 	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if u, p, _ := r.BasicAuth(); u != user || p != password {
