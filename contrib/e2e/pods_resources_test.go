@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"encoding/json"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -67,6 +69,39 @@ spec:
 			if end := ended(pod, "c"); end.Reason != "OOMKilled" || end.ExitCode != 137 {
 				h.t.Errorf("how it ended: %+v", end)
 			}
+		},
+	}, {
+		name: "what a container uses",
+		manifest: `
+apiVersion: v1
+kind: Pod
+metadata: {name: usage}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: IMAGE, command: [sleep, "1000"]}]
+`,
+		check: func(h *host) {
+			h.waitReady("usage")
+			out := h.mustKubectl("get", "--raw", "/api/v1/nodes/n1/proxy/stats/summary")
+			var summary struct {
+				Pods []struct {
+					PodRef     struct{ Name string }
+					Containers []struct {
+						Name   string
+						CPU    struct{ UsageCoreNanoSeconds uint64 }
+						Memory struct{ WorkingSetBytes uint64 }
+					}
+				}
+			}
+			if err := json.Unmarshal([]byte(out), &summary); err != nil {
+				h.t.Fatalf("%v: %s", err, out)
+			}
+			for _, pod := range summary.Pods {
+				if pod.PodRef.Name == "usage" && len(pod.Containers) == 1 && pod.Containers[0].CPU.UsageCoreNanoSeconds > 0 && pod.Containers[0].Memory.WorkingSetBytes > 0 {
+					return
+				}
+			}
+			h.t.Errorf("no use by the pod: %s", out)
 		},
 	}}
 }
