@@ -54,7 +54,7 @@ func TestKillPlugins(t *testing.T) {
 			kills[name]++
 		}
 	}
-	for range 12 {
+	for range 8 {
 		replicas = scale()
 		for range 1 + random.IntN(3) {
 			if name := names[random.IntN(len(names))]; h.killPlugin(name) {
