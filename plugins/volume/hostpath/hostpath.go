@@ -51,6 +51,14 @@ func (hostPath) Unmount(context.Context, *volume.UnmountRequest) (*volume.Unmoun
 func ensure(path string, want corev1.HostPathType) error {
 	switch want {
 	case corev1.HostPathUnset:
+		// Whatever is there will do. Where nothing is, the runtimes of Kubernetes
+		// make a directory, and manifests count on it.
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err := os.MkdirAll(path, directoryMode); err != nil {
+			return errs.FailedPrecondition("hostPath: creating the directory %s: %v", path, err)
+		}
 		return nil
 	case corev1.HostPathDirectoryOrCreate:
 		if err := os.MkdirAll(path, directoryMode); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, unix.ENOTDIR) {

@@ -85,6 +85,7 @@ func TestCreate(t *testing.T) {
 		mode fs.FileMode
 	}{
 		{corev1.HostPathDirectoryOrCreate, "new/deep/directory", fs.ModeDir | 0o755},
+		{corev1.HostPathUnset, "new/directory", fs.ModeDir | 0o755},
 		{corev1.HostPathFileOrCreate, "file", 0o644},
 	} {
 		path := filepath.Join(t.TempDir(), test.path)
