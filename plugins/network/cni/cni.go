@@ -56,7 +56,7 @@ func (c *cni) Configure(ctx context.Context, req *plugin.ConfigureRequest) error
 		}
 	}
 	c.state = req.GetNode().GetStateDir()
-	c.lib = libcni.NewCNIConfigWithCacheDir(c.config.BinDirs, c.cacheDir(), nil)
+	c.lib = libcni.NewCNIConfigWithCacheDir(c.config.BinDirs, c.cacheDir(), newExecutor(c.underWay()))
 	return c.setNode(req.GetNode())
 }
 
@@ -191,6 +191,9 @@ func (c *cni) Detach(ctx context.Context, req *network.DetachRequest) (*network.
 }
 
 func (c *cni) Prune(ctx context.Context, req *network.PruneRequest) (*network.PruneResponse, error) {
+	if err := awaitExecutions(ctx, c.underWay()); err != nil {
+		return nil, err
+	}
 	attached, err := c.lib.GetCachedAttachments("")
 	if err != nil {
 		return nil, fmt.Errorf("listing the attached sandboxes: %w", err)
@@ -225,7 +228,7 @@ func (c *cni) Leave(ctx context.Context, _ *network.LeaveRequest) (*network.Leav
 	if err := errors.Join(removeRoutes(), removeChains(), removePortmapChains()); err != nil {
 		return nil, err
 	}
-	err := errors.Join(os.RemoveAll(c.leaseDir()), os.RemoveAll(c.cacheDir()), os.RemoveAll(c.listFile()))
+	err := errors.Join(os.RemoveAll(c.leaseDir()), os.RemoveAll(c.cacheDir()), os.RemoveAll(c.listFile()), os.RemoveAll(c.underWay()))
 	if err != nil {
 		return nil, fmt.Errorf("removing the files of the pods' network: %w", err)
 	}
@@ -234,6 +237,9 @@ func (c *cni) Leave(ctx context.Context, _ *network.LeaveRequest) (*network.Leav
 	c.list = nil
 	return &network.LeaveResponse{}, nil
 }
+
+// underWay is the file that is locked while CNI plugins run.
+func (c *cni) underWay() string { return filepath.Join(c.state, "under-way") }
 
 func (c *cni) cacheDir() string { return filepath.Join(c.state, "results") }
 func (c *cni) listFile() string { return filepath.Join(c.state, networkName+".conflist") }

@@ -186,6 +186,9 @@ func Stop(o Options) error {
 		return err
 	}
 	for _, dir := range []string{join(o.RunDir), join(o.StateDir)} {
+		if err := unmountBelow(dir); err != nil {
+			return wrap(err, "remove containerd's files")
+		}
 		if err := os.RemoveAll(dir); err != nil {
 			return wrap(err, "remove containerd's files")
 		}
