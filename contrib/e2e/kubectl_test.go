@@ -52,9 +52,14 @@ func TestKubectl(t *testing.T) {
 		if out := h.mustKubectl("get", "pods", "-l", "app=nobody"); out != "" {
 			t.Errorf("a selector that nothing matches: %s", out)
 		}
-		if out := h.mustKubectl("describe", "pod", "hello"); !strings.Contains(out, "Successfully assigned default/hello to n1") || !strings.Contains(out, "Started ") {
-			t.Errorf("describe:\n%s", out)
-		}
+		// Events are told beside what happens, not before it.
+		h.eventually(10*time.Second, func() error {
+			out, err := h.kubectl("describe", "pod", "hello")
+			if err != nil || !strings.Contains(out, "Successfully assigned default/hello to n1") || !strings.Contains(out, "Started ") {
+				return fmt.Errorf("describe: %v\n%s", err, out)
+			}
+			return nil
+		})
 		if out := h.mustKubectl("get", "nodes", "-o", "wide"); !strings.Contains(out, "Ready") || !strings.Contains(out, "containerd://") {
 			t.Errorf("nodes:\n%s", out)
 		}

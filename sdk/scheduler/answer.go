@@ -22,8 +22,9 @@ func bind(d *pluginv1.Decision, pod *Pod, v *verdict) {
 	d.Reason = fmt.Sprintf("%s scored %d, the best of %d nodes that fit", v.node.Name, v.score, v.fitted)
 	d.Actions = []*pluginv1.Action{{
 		Action: &pluginv1.Action_Bind{Bind: &pluginv1.Bind{Pod: refTo(pod), Node: v.node.Name}},
+		// By name and uid, since a pod that has its node is no key of ours any more.
 		OnSuccess: &pluginv1.Event{
-			Type: pluginv1.Event_TYPE_NORMAL, Reason: "Scheduled",
+			Object: refTo(pod), Type: pluginv1.Event_TYPE_NORMAL, Reason: "Scheduled",
 			Message: fmt.Sprintf("Successfully assigned %s to %s", pod.Key(), v.node.Name),
 		},
 	}}
@@ -42,7 +43,7 @@ func explain(d *pluginv1.Decision, pod *Pod, message string) {
 			Object: refTo(pod), Type: pluginv1.Patch_TYPE_STRATEGIC_MERGE, Subresource: "status", Patch: condition(c, message),
 		}}},
 		{Action: &pluginv1.Action_Event{Event: &pluginv1.Event{
-			Type: pluginv1.Event_TYPE_WARNING, Reason: "FailedScheduling", Message: message,
+			Object: refTo(pod), Type: pluginv1.Event_TYPE_WARNING, Reason: "FailedScheduling", Message: message,
 		}}},
 	}
 }
