@@ -14,7 +14,7 @@ PLUGINS := $(patsubst plugins/%/main.go,%,$(wildcard plugins/*/*/main.go))
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 PACKAGES_RUN := containerd runc iptables containernetworking-plugins nfs-common conntrack
-PACKAGES_TEST := $(PACKAGES_RUN) nfs-ganesha nfs-ganesha-vfs rpcbind etcd-server debootstrap crun iproute2 nftables fuse3 procps
+PACKAGES_TEST := $(PACKAGES_RUN) nfs-ganesha nfs-ganesha-vfs rpcbind etcd-server debootstrap crun iproute2 nftables fuse3 procps curl kmod bsdutils util-linux
 
 .PHONY: all build generate generated breaking vet test unit e2e soak bench demo demo-down deps deps-test clean
 
